@@ -3,6 +3,8 @@
 #ifndef QEFF_LOG_H
 #define QEFF_LOG_H
 
+#include <qeff/api.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -32,7 +34,7 @@ typedef void (*qeff_log_fn)(enum qeff_log_level level, const char *line, void *u
  *
  * Process wide. Call it before the first use of the library, or while no other call is running.
  */
-void qeff_set_log(qeff_log_fn fn, enum qeff_log_level max_level, void *user);
+QEFF_API void qeff_set_log(qeff_log_fn fn, enum qeff_log_level max_level, void *user);
 
 #ifdef __cplusplus
 }
