@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The NSP program: what the static constants of a package begin with, and what every NSP interprets.
+ *
+ * Flat, versioned, relocatable, little-endian. It is validated once, when it is loaded, and then run without
+ * parsing. docs/design/nsp-program.md explains the model; this header is the layout and belongs to compiler and
+ * card alike, Hexagon included, so it needs nothing but fixed-width integers.
+ *
+ * Layout of the static constants: header, then the tables it points to, then everything that operations refer
+ * to with space QEFF_NSP_CONST: a region shared by all NSPs (vectors, lookup tables), then one region for each NSP
+ * with its share of the packed weights.
+ */
+#ifndef QEFF_NSP_PROGRAM_H
+#define QEFF_NSP_PROGRAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define QEFF_NSP_MAGIC 0x46455153u /* bytes "SQEF" */
+#define QEFF_NSP_VERSION_MAJOR 0   /* 1 once the format is stable; another major is refused */
+#define QEFF_NSP_VERSION_MINOR 1   /* a larger minor than the reader's is refused */
+
+/* The exec-context major of packages that hold no Hexagon code: no firmware has it. */
+#define QEFF_NSP_EXEC_CONTEXT_MAJOR 0x5145
+
+#define QEFF_NSP_MAX_NSPS 16
+#define QEFF_NSP_MAX_SCRATCH_BYTES (8u << 20) /* VTCM */
+#define QEFF_NSP_MAX_OPS (1u << 20)
+#define QEFF_NSP_MAX_TILES (1u << 24)
+#define QEFF_NSP_MAX_SPECS 256
+#define QEFF_NSP_MAX_PHASES (1u << 20)
+#define QEFF_NSP_MAX_ROWS (1u << 20) /* batch x seq of one specialisation */
+#define QEFF_NSP_MAX_WIDTH (1u << 24) /* columns of any operand */
+#define QEFF_NSP_PANEL 32 /* outputs of a weight panel */
+#define QEFF_NSP_PANEL_ROW_BYTES 128
+
+/* A reference: space in bits 63:60, byte offset in bits 55:0. QEFF_NSP_NONE: no operand. */
+enum qeff_nsp_space {
+	QEFF_NSP_CONST = 0, /* from the first byte of the static constants; read only */
+	QEFF_NSP_DDR = 1,   /* from the first byte of the static shared DDR */
+};
+#define QEFF_NSP_NONE UINT64_MAX
+#define QEFF_NSP_REF(space, offset) (((uint64_t)(space) << 60) | (uint64_t)(offset))
+#define QEFF_NSP_REF_SPACE(ref) ((unsigned int)((ref) >> 60))
+#define QEFF_NSP_REF_OFFSET(ref) ((ref) & 0x00ffffffffffffffull)
+
+enum qeff_nsp_type {
+	QEFF_NSP_F32 = 0,
+	QEFF_NSP_F16 = 1,
+	QEFF_NSP_BF16 = 2,
+	QEFF_NSP_I8 = 3, /* weights only: codes with f32 scales, see "Packing" in the design page */
+	QEFF_NSP_I32 = 4,
+	QEFF_NSP_I64 = 5,
+};
+
+/* How many rows an operation has. */
+enum qeff_nsp_domain {
+	QEFF_NSP_ROWS_STATIC = 0,   /* op.rows of them */
+	QEFF_NSP_ROWS_TOKENS = 1,   /* the live tokens of this inference, at most op.rows */
+	QEFF_NSP_ROWS_SEGMENTS = 2, /* the batch entries with at least one live token, at most op.rows */
+};
+
+enum qeff_nsp_code {
+	QEFF_NSP_ROWS = 1,
+	QEFF_NSP_GATHER = 2,
+	QEFF_NSP_MATMUL = 3,
+	QEFF_NSP_NORM = 4,
+	QEFF_NSP_POINTWISE = 5,
+	QEFF_NSP_ROPE = 6,
+	QEFF_NSP_SCATTER = 7,
+	QEFF_NSP_ATTENTION = 8,
+	QEFF_NSP_REDUCE = 9,
+	QEFF_NSP_COPY = 10,
+};
+
+/* Functions of one number, for epilogues and pointwise expressions. */
+enum qeff_nsp_function {
+	QEFF_NSP_IDENTITY = 0,
+	QEFF_NSP_RELU = 1,
+	QEFF_NSP_SILU = 2,	/* x / (1 + exp(-x)) */
+	QEFF_NSP_GELU_ERF = 3,	/* x/2 (1 + erf(x / sqrt 2)) */
+	QEFF_NSP_GELU_TANH = 4, /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+	QEFF_NSP_TANH = 5,
+	QEFF_NSP_SIGMOID = 6,
+	QEFF_NSP_EXP = 7,
+	QEFF_NSP_ERF = 8,
+	QEFF_NSP_SQRT = 9,
+	QEFF_NSP_RECIPROCAL = 10,
+	QEFF_NSP_NEG = 11,
+	QEFF_NSP_ABS = 12,
+	QEFF_NSP_LOG = 13,
+	QEFF_NSP_FUNCTIONS
+};
+
+/**
+ * struct qeff_nsp_operand - rows of numbers somewhere
+ * @at: reference of row 0, or QEFF_NSP_NONE
+ * @stride_bytes: from a row to the next; 0: every row is row 0 (a vector broadcast over rows)
+ * @type: enum qeff_nsp_type
+ *
+ * @at is a multiple of the element size, as is @stride_bytes.
+ */
+struct qeff_nsp_operand {
+	uint64_t at;
+	uint32_t stride_bytes;
+	uint8_t type;
+	uint8_t reserved[3];
+};
+
+/* Retained state [slot, head, position, dim], dim contiguous. The strides are in bytes. */
+struct qeff_nsp_state {
+	uint64_t at;
+	uint64_t slot_stride;
+	uint32_t head_stride;
+	uint32_t position_stride;
+	uint32_t slots;
+	uint32_t positions;
+	uint8_t type;
+	uint8_t reserved[7];
+};
+
+/*
+ * ROWS: reads the inputs that say which rows live and builds the row table, which the executor keeps to itself.
+ * Runs alone in the first phase of every specialisation, as one tile.
+ * in[0]: i64 [batch, seq] (stride = seq * 8): position_ids (dead: -1) or attention_mask (dead: 0; the
+ * position of a live token is then the number of live tokens before it in its batch entry).
+ * in[1]: i64 [batch] batch_index (slot of each batch entry), or none: slot = batch entry.
+ * A position >= spec.positions or a slot >= spec.slots is a fault.
+ */
+struct qeff_nsp_rows_params {
+	uint8_t from_mask; /* 1: in[0] is an attention mask */
+	uint8_t reserved[7];
+};
+
+/*
+ * GATHER: out[row] (+)= scale * table[index(row)].
+ * The table is in the constants: row-major (in[1], stride between entries) or packed as weights, F32, F16 or
+ * BF16 (packed 1; tile.data is the panel of entry tile.begin, tile.begin a multiple of 32). Tiles cover ranges
+ * of entries; a tile handles the rows whose index falls in its range. The tile that ends at @entries also takes
+ * indices outside the table: it writes zeros and records a fault.
+ * in[0]: index source: i64 [batch, seq] read at the token's source position (index 0), or none with
+ * from_position 1: the token's position, or from_position 2: always entry 0.
+ */
+struct qeff_nsp_gather_params {
+	uint32_t entries;
+	uint32_t width;
+	float scale;
+	uint8_t packed;
+	uint8_t from_position;
+	uint8_t accumulate; /* adds to out instead of replacing it */
+	uint8_t reserved;
+};
+
+/*
+ * MATMUL: out[row, n] = add[row, n] + mul[row, n] * f(bias[n] + sum over k of x[row, k] w[n, k])
+ * with k ascending and one accumulator per output. Tiles cover ranges of outputs, begin a multiple of 32, end a
+ * multiple of 32 or outputs; tile.data is the first panel of the range.
+ * in[0] x; in[1] bias (CONST f32 vector, stride 0) or none; in[2] mul or none; in[3] add or none; out.
+ * out may be the same memory as in[2] or in[3], with equal strides.
+ */
+struct qeff_nsp_matmul_params {
+	uint32_t inputs;      /* K */
+	uint32_t outputs;     /* N */
+	uint32_t scale_group; /* I8: weights along K that share a scale, a multiple of 32; else 0 */
+	uint8_t weight_type;  /* enum qeff_nsp_type: F32, F16, BF16, I8 */
+	uint8_t function;     /* enum qeff_nsp_function */
+	uint8_t reserved[2];
+};
+
+/*
+ * NORM: for each row and each of @groups groups of @width columns:
+ * RMS    x / sqrt(mean(x^2) + eps) * gamma
+ * LAYER  (x - mean) / sqrt(mean((x - mean)^2) + eps) * gamma + beta
+ * L2     x / max(sqrt(sum x^2), eps)
+ * in[0] x; in[1] gamma or none (1); in[2] beta or none (0), both CONST f32 vectors of @width; out may be x.
+ */
+enum qeff_nsp_norm { QEFF_NSP_NORM_RMS = 0, QEFF_NSP_NORM_LAYER = 1, QEFF_NSP_NORM_L2 = 2 };
+struct qeff_nsp_norm_params {
+	uint32_t width;
+	uint32_t groups;
+	float epsilon;
+	uint8_t kind;
+	uint8_t reserved[3];
+};
+
+/*
+ * POINTWISE: an expression over in[0..3], element by element, for @width columns. The instructions stand in the
+ * program's expression table; registers 0..3 begin as in[0..3], the result is the last instruction's dst.
+ * An operand with stride 0 is a vector that every row uses. out may be one of the inputs, with equal strides.
+ */
+enum qeff_nsp_instruction_code {
+	QEFF_NSP_I_FUNCTION = 0, /* dst = function b of a */
+	QEFF_NSP_I_ADD = 1,
+	QEFF_NSP_I_SUB = 2,
+	QEFF_NSP_I_MUL = 3,
+	QEFF_NSP_I_DIV = 4,
+	QEFF_NSP_I_MAX = 5,
+	QEFF_NSP_I_MIN = 6,
+	QEFF_NSP_I_POW = 7,
+	QEFF_NSP_I_CONST = 8, /* dst = imm */
+};
+#define QEFF_NSP_REGISTERS 8
+struct qeff_nsp_instruction {
+	uint8_t code, dst, a, b;
+	float imm;
+};
+struct qeff_nsp_pointwise_params {
+	uint32_t width;
+	uint32_t first_instruction;
+	uint32_t instructions; /* 1..64 */
+};
+
+/*
+ * ROPE: rotates pairs of the first @rotary columns of each head by the token's position, from tables of
+ * cosines and sines in the constants: f32 [positions, rotary / 2] each (in[1] cos, in[2] sin).
+ * Pairs are (i, i + rotary / 2), or (2i, 2i + 1) with interleaved. in[0] x, out: may be the same.
+ * Columns are heads * head_dim wide. Tiles cover ranges of heads.
+ */
+struct qeff_nsp_rope_params {
+	uint32_t heads;
+	uint32_t head_dim;
+	uint32_t rotary;
+	uint32_t positions;
+	uint8_t interleaved;
+	uint8_t reserved[7];
+};
+
+/* SCATTER (CtxScatter): state[slot(row), head, position(row)] = in[0][row, head]. Tiles: ranges of heads. */
+struct qeff_nsp_scatter_params {
+	struct qeff_nsp_state state;
+	uint32_t heads;
+	uint32_t dim;
+};
+
+/*
+ * ATTENTION: softmax(scale * q k^T) v for each row and head, in one pass over blocks of keys with an online
+ * softmax. Head h reads KV head h / (heads / kv_heads). in[0] q; out [heads * value_dim].
+ * from_state 1: keys and values are retained state; a row sees positions 0 .. its own (causal always).
+ * from_state 0: in[1], in[2] are rows of this inference [kv_heads * dim]; a row sees the live tokens of its own
+ * batch entry, up to itself if causal. Tiles: ranges of heads.
+ * window > 0: only the last window keys up to the row's own position. softcap > 0: cap * tanh(score / cap).
+ */
+struct qeff_nsp_attention_params {
+	struct qeff_nsp_state key;
+	struct qeff_nsp_state value;
+	uint32_t heads;
+	uint32_t kv_heads;
+	uint32_t head_dim;
+	uint32_t value_dim;
+	float scale;
+	float softcap;
+	uint32_t window;
+	uint8_t from_state;
+	uint8_t causal;
+	uint8_t reserved[2];
+};
+
+/* REDUCE: rows are segments: out[segment] = kind over the segment's tokens of in[0] (rows of tokens). */
+enum qeff_nsp_reduce {
+	QEFF_NSP_REDUCE_MEAN = 0,
+	QEFF_NSP_REDUCE_MAX = 1,
+	QEFF_NSP_REDUCE_FIRST = 2,
+	QEFF_NSP_REDUCE_LAST = 3,
+	QEFF_NSP_REDUCE_SUM = 4,
+};
+struct qeff_nsp_reduce_params {
+	uint32_t width;
+	uint8_t kind;
+	uint8_t reserved[3];
+};
+
+/*
+ * COPY: out[source(row)] = in[0][row] for live rows, zeros for every other of the @out_rows rows of out: from
+ * compacted rows to the shape the application sees. Source is batch * seq + column for tokens, the batch entry
+ * for segments, the row itself for static rows.
+ */
+struct qeff_nsp_copy_params {
+	uint32_t width;
+	uint32_t out_rows;
+};
+
+/**
+ * struct qeff_nsp_op - one operation, shared by its tiles
+ * @code: enum qeff_nsp_code
+ * @domain: enum qeff_nsp_domain
+ * @rows: rows of the operands at most (the static capacity of this specialisation)
+ * @name: offset into the string table (a NUL terminated name for tools), or UINT32_MAX
+ * @in: @in[i].at is QEFF_NSP_NONE where there is none
+ */
+struct qeff_nsp_op {
+	uint16_t code;
+	uint8_t domain;
+	uint8_t reserved0;
+	uint32_t rows;
+	uint32_t name;
+	uint32_t reserved1;
+	struct qeff_nsp_operand in[4];
+	struct qeff_nsp_operand out;
+	union {
+		struct qeff_nsp_rows_params rows;
+		struct qeff_nsp_gather_params gather;
+		struct qeff_nsp_matmul_params matmul;
+		struct qeff_nsp_norm_params norm;
+		struct qeff_nsp_pointwise_params pointwise;
+		struct qeff_nsp_rope_params rope;
+		struct qeff_nsp_scatter_params scatter;
+		struct qeff_nsp_attention_params attention;
+		struct qeff_nsp_reduce_params reduce;
+		struct qeff_nsp_copy_params copy;
+		uint8_t bytes[128];
+	} u;
+};
+
+/**
+ * struct qeff_nsp_tile - the part of an operation that one NSP does
+ * @op: index of the operation
+ * @begin, @end: range of outputs, heads, table entries or columns, as the operation says; COPY, NORM, POINTWISE:
+ *		 0 and 0 (whole rows)
+ * @row_part, @row_parts: rows [live * part / parts, live * (part + 1) / parts) of the rows alive in this
+ *			  inference; 0 of 1 is all
+ * @data: reference of the packed weights of this range, or QEFF_NSP_NONE
+ */
+struct qeff_nsp_tile {
+	uint32_t op;
+	uint32_t begin;
+	uint32_t end;
+	uint16_t row_part;
+	uint16_t row_parts;
+	uint64_t data;
+};
+
+/**
+ * struct qeff_nsp_spec - one specialisation
+ * @batch, @seq: shape of the token inputs
+ * @positions: positions that ROWS accepts (context length)
+ * @slots: slots that ROWS accepts
+ * @first_phase, @phases: its phases
+ */
+struct qeff_nsp_spec {
+	uint32_t batch;
+	uint32_t seq;
+	uint32_t positions;
+	uint32_t slots;
+	uint32_t first_phase;
+	uint32_t phases;
+	uint32_t reserved[2];
+};
+
+/**
+ * struct qeff_nsp_header - the first bytes of the static constants
+ * @program_bytes: header and tables; constants proper start behind
+ * @const_bytes: the whole static constants
+ * @ddr_bytes: static shared DDR: I/O first, then retained state, then the arena
+ * @control: offset in DDR of struct qeff_nsp_control (an input), @stats: of struct qeff_nsp_stats (an output)
+ * @state_offset, @arena_offset: regions of DDR, multiples of 4096; I/O is [0, @state_offset)
+ * @scratch_bytes: per NSP, enough for every operation (checked)
+ * @*_offset of tables: from the first byte of the header, multiples of 8
+ *
+ * The tile table is NSP-major: NSP n's tiles of phase p are tile_index[n * (phases + 1) + p] up to, not
+ * including, tile_index[n * (phases + 1) + p + 1]; u32 each.
+ */
+struct qeff_nsp_header {
+	uint32_t magic;
+	uint16_t version_major;
+	uint16_t version_minor;
+	uint64_t program_bytes;
+	uint64_t const_bytes;
+	uint64_t ddr_bytes;
+	uint64_t control;
+	uint64_t stats;
+	uint64_t state_offset;
+	uint64_t arena_offset;
+	uint32_t scratch_bytes;
+	uint32_t nsps;
+	uint32_t specs;
+	uint32_t phases;
+	uint32_t ops;
+	uint32_t tiles;
+	uint32_t instructions;
+	uint32_t string_bytes;
+	uint64_t specs_offset;
+	uint64_t ops_offset;
+	uint64_t tile_index_offset;
+	uint64_t tiles_offset;
+	uint64_t instructions_offset;
+	uint64_t strings_offset;
+	uint64_t reserved[2];
+};
+
+/* Written by the host before an inference; all zeros is the first specialisation. */
+#define QEFF_NSP_CONTROL_NAME "qeff.control" /* the binding's name in the network descriptor */
+struct qeff_nsp_control {
+	uint32_t specialisation;
+	uint32_t reserved[15];
+};
+
+enum qeff_nsp_fault {
+	QEFF_NSP_FAULT_NONE = 0,
+	QEFF_NSP_FAULT_SPECIALISATION = 1, /* value: the number asked for */
+	QEFF_NSP_FAULT_POSITION = 2,	   /* value: the position, row: source row */
+	QEFF_NSP_FAULT_SLOT = 3,	   /* value: the slot, row: batch entry */
+	QEFF_NSP_FAULT_INDEX = 4,	   /* GATHER: value: the index, row: source row */
+	QEFF_NSP_FAULT_POISON = 5,	   /* debug: a phase wrote arena bytes it did not declare; value: offset */
+};
+
+/* What the NSPs report of each inference: the descriptor's stats buffer. */
+struct qeff_nsp_stats {
+	uint32_t version; /* 1 */
+	uint32_t nsps;
+	uint32_t fault; /* enum qeff_nsp_fault; the outputs are undefined unless 0 */
+	uint32_t fault_op;
+	int64_t fault_value;
+	uint32_t fault_row;
+	uint32_t tokens; /* live tokens of this inference */
+	uint64_t time_us; /* from input doorbell to last phase */
+	uint64_t reserved[3];
+	struct {
+		uint64_t macs;	/* multiply-accumulates of MATMUL and ATTENTION */
+		uint64_t bytes; /* constants, state and activations that tiles read and wrote */
+	} nsp[QEFF_NSP_MAX_NSPS];
+};
+
+_Static_assert(sizeof(struct qeff_nsp_operand) == 16, "operand layout");
+_Static_assert(sizeof(struct qeff_nsp_state) == 40, "state layout");
+_Static_assert(sizeof(struct qeff_nsp_op) == 16 + 80 + 128, "op layout");
+_Static_assert(sizeof(struct qeff_nsp_attention_params) <= 128, "op parameters fit");
+_Static_assert(sizeof(struct qeff_nsp_tile) == 24, "tile layout");
+_Static_assert(sizeof(struct qeff_nsp_spec) == 32, "spec layout");
+_Static_assert(offsetof(struct qeff_nsp_header, scratch_bytes) == 64, "header layout");
+_Static_assert(sizeof(struct qeff_nsp_header) == 160, "header layout");
+_Static_assert(sizeof(struct qeff_nsp_control) == 64, "control layout");
+_Static_assert(sizeof(struct qeff_nsp_stats) == 64 + 16 * QEFF_NSP_MAX_NSPS, "stats layout");
+
+#endif
