@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one graph of the compiler. Model builders make it, transforms rewrite it, ONNX export and import write and
+ * read it, lowering consumes it. Its operators are ONNX's (default domain "") plus those of the "qeff" domain, which
+ * graph/ops.h lists; each of the latter has an ONNX function body, so export is one to one.
+ *
+ * Everything in a graph is owned by the graph and freed with it, except the bytes of initialisers, which usually
+ * stay in a mapped checkpoint that must outlive the graph. Not thread safe: one thread at a time per graph.
+ */
+#ifndef QEFF_GRAPH_GRAPH_H
+#define QEFF_GRAPH_GRAPH_H
+
+#include "util/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define QEFF_GRAPH_MAX_RANK 8
+#define QEFF_GRAPH_OPSET 20 /* of the default domain */
+#define QEFF_GRAPH_DOMAIN "qeff"
+
+/* Element types, with ONNX's TensorProto numbers. */
+enum qeff_graph_type {
+	QEFF_GRAPH_F32 = 1,
+	QEFF_GRAPH_U8 = 2,
+	QEFF_GRAPH_I8 = 3,
+	QEFF_GRAPH_I32 = 6,
+	QEFF_GRAPH_I64 = 7,
+	QEFF_GRAPH_BOOL = 9,
+	QEFF_GRAPH_F16 = 10,
+	QEFF_GRAPH_F64 = 11,
+	QEFF_GRAPH_BF16 = 16,
+};
+
+size_t qeff_graph_type_bytes(enum qeff_graph_type type);
+const char *qeff_graph_type_name(enum qeff_graph_type type);
+
+/**
+ * struct qeff_dim - one dimension
+ * @size: its size, or -1 while it is symbolic
+ * @symbol: the name of a symbolic dimension ("batch_size", "seq_len", "ctx_len", "full_batch_size"), else NULL
+ */
+struct qeff_dim {
+	int64_t size;
+	const char *symbol;
+};
+
+struct qeff_shape {
+	uint32_t rank;
+	struct qeff_dim dims[QEFF_GRAPH_MAX_RANK];
+};
+
+/**
+ * struct qeff_value - a tensor
+ * @name: unique in the graph
+ * @type: the type the graph computes with
+ * @shape: its shape; known for every value
+ * @producer: the node that makes it, or NULL (graph input or initialiser)
+ * @is_input: stands in graph->inputs
+ * @is_initialiser: has bytes
+ * @data, @stored_type: an initialiser's bytes, row-major, and the type they are stored in: where it differs from @type
+ *			(an f16 checkpoint in an f32 graph) they are converted when they are emitted, never before
+ * @index: position in graph->values; stable
+ */
+struct qeff_value {
+	const char *name;
+	enum qeff_graph_type type;
+	struct qeff_shape shape;
+	struct qeff_node *producer;
+	bool is_input;
+	bool is_initialiser;
+	enum qeff_graph_type stored_type;
+	const void *data;
+	uint32_t index;
+};
+
+enum qeff_attribute_kind { QEFF_ATTR_INT, QEFF_ATTR_FLOAT, QEFF_ATTR_STRING, QEFF_ATTR_INTS, QEFF_ATTR_FLOATS };
+
+struct qeff_attribute {
+	const char *name;
+	enum qeff_attribute_kind kind;
+	int64_t i;
+	float f;
+	const char *s;
+	uint32_t count; /* INTS, FLOATS */
+	const int64_t *ints;
+	const float *floats;
+};
+
+/**
+ * struct qeff_node - an operation
+ * @domain: "" or "qeff"
+ * @inputs: values; NULL where an optional input is absent
+ */
+struct qeff_node {
+	const char *name;
+	const char *op_type;
+	const char *domain;
+	uint32_t num_inputs, num_outputs, num_attributes;
+	struct qeff_value **inputs;
+	struct qeff_value **outputs;
+	struct qeff_attribute *attributes;
+};
+
+/**
+ * struct qeff_graph - values, and nodes in an order in which each stands behind what it reads
+ *
+ * Read the arrays freely; change them through the functions below.
+ */
+struct qeff_graph {
+	const char *name;
+	uint32_t num_values, num_nodes, num_inputs, num_outputs;
+	struct qeff_value **values;
+	struct qeff_node **nodes;
+	struct qeff_value **inputs;
+	struct qeff_value **outputs;
+};
+
+struct qeff_graph *qeff_graph_new(const char *name);
+void qeff_graph_free(struct qeff_graph *graph);
+
+/*
+ * Building. These functions return NULL when memory runs out or an argument is wrong (a duplicate name, an unknown
+ * operator, inputs whose shapes do not fit); the graph then remembers the first such error, further calls with NULL
+ * inputs return NULL too, and qeff_graph_status() tells it, so that a builder checks once at its end.
+ */
+int qeff_graph_status(const struct qeff_graph *graph, struct qeff_error *err);
+/* Notes an error of the builder's own (an unsupported config, say); the first one stays. */
+__attribute__((format(printf, 3, 4))) void qeff_graph_fail(struct qeff_graph *graph, int code,
+							   const char *format, ...);
+
+struct qeff_dim qeff_dim_of(int64_t size);
+struct qeff_dim qeff_dim_symbol(const char *symbol);
+
+struct qeff_value *qeff_graph_input(struct qeff_graph *graph, const char *name, enum qeff_graph_type type,
+				    uint32_t rank, const struct qeff_dim *dims);
+/* @data is borrowed. */
+struct qeff_value *qeff_graph_initialiser(struct qeff_graph *graph, const char *name, enum qeff_graph_type type,
+					  enum qeff_graph_type stored_type, uint32_t rank,
+					  const int64_t *dims, const void *data);
+/* The same with memory of the graph, zeroed, for the caller to fill: small tables only. */
+struct qeff_value *qeff_graph_constant(struct qeff_graph *graph, const char *name, enum qeff_graph_type type,
+				       uint32_t rank, const int64_t *dims, void **data);
+void qeff_graph_output(struct qeff_graph *graph, struct qeff_value *value);
+
+/* Attributes for qeff_graph_node(): QEFF_INT("axis", -1), ... */
+#define QEFF_INT(n, v) ((struct qeff_attribute){ .name = (n), .kind = QEFF_ATTR_INT, .i = (v) })
+#define QEFF_FLOAT(n, v) ((struct qeff_attribute){ .name = (n), .kind = QEFF_ATTR_FLOAT, .f = (v) })
+#define QEFF_STRING(n, v) ((struct qeff_attribute){ .name = (n), .kind = QEFF_ATTR_STRING, .s = (v) })
+#define QEFF_INTS(n, c, v) ((struct qeff_attribute){ .name = (n), .kind = QEFF_ATTR_INTS, .count = (c), .ints = (v) })
+
+/**
+ * qeff_graph_node - append a node with one output (all operators of step 1 have one)
+ * @op: "MatMul", "qeff.Attention", ...: the domain stands before the dot
+ * @output_name: name of the output value (and of the node)
+ *
+ * Shape and type of the output are inferred from the operator's row in graph/ops.c. Attributes are copied.
+ */
+struct qeff_value *qeff_graph_node(struct qeff_graph *graph, const char *op, const char *output_name,
+				   uint32_t num_inputs, struct qeff_value *const *inputs,
+				   uint32_t num_attributes, const struct qeff_attribute *attributes);
+
+/* Looking. */
+struct qeff_value *qeff_graph_find(const struct qeff_graph *graph, const char *name);
+const struct qeff_attribute *qeff_node_attribute(const struct qeff_node *node, const char *name);
+int64_t qeff_node_int(const struct qeff_node *node, const char *name, int64_t fallback);
+float qeff_node_float(const struct qeff_node *node, const char *name, float fallback);
+bool qeff_node_is(const struct qeff_node *node, const char *op); /* "MatMul", "qeff.Attention" */
+uint32_t qeff_value_uses(const struct qeff_graph *graph, const struct qeff_value *value);
+/* Product of a fully bound shape; false if symbolic or too large. */
+bool qeff_shape_elements(const struct qeff_shape *shape, uint64_t *elements);
+
+/* Rewriting. Nodes keep a valid order: a node is inserted before the first node that reads its output. */
+void qeff_graph_replace_uses(struct qeff_graph *graph, struct qeff_value *from, struct qeff_value *to);
+/* Removes nodes, inputs not marked kept, and initialisers that no output depends on; returns how many nodes went. */
+uint32_t qeff_graph_prune(struct qeff_graph *graph);
+/* Sorts nodes so that each stands behind what it reads; fails on a cycle, naming it. */
+int qeff_graph_sort(struct qeff_graph *graph, struct qeff_error *err);
+/* Checks every invariant written above, and infers all shapes anew. */
+int qeff_graph_validate(struct qeff_graph *graph, struct qeff_error *err);
+
+/* A copy of @graph in which symbols have the given sizes and all shapes are bound. Initialisers are shared. */
+struct qeff_binding_size {
+	const char *symbol;
+	int64_t size;
+};
+int qeff_graph_bind(const struct qeff_graph *graph, const struct qeff_binding_size *sizes, uint32_t count,
+		    struct qeff_graph **bound, struct qeff_error *err);
+
+/* A listing for people and tests: one line a node. */
+char *qeff_graph_print(const struct qeff_graph *graph);
+
+#endif
