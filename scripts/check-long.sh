@@ -1,0 +1,7 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The long proofs: run after "make check", before a release or the end of a piece of work.
+set -eu
+
+build=$1
+scripts/check.sh "$build" long

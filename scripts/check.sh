@@ -1,0 +1,45 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Runs the test suites (all, or those named) of a build directory: minutes per suite, CUnit's own summaries, and a
+# closing line with the totals. Exits 1 if anything failed.
+set -u
+
+build=$1
+shift
+suites=${*:-unit integration onnx}
+passed=0
+failed=0
+skipped=0
+
+count() { # lines of meson's JSON log with this result
+    grep -c "\"result\": \"$1\"" "$build/meson-logs/testlog-$suite.json" || true
+}
+
+for suite in $suites; do
+    start=$(date +%s)
+    meson test -C "$build" --no-rebuild --suite "$suite" --logbase "testlog-$suite" \
+        --print-errorlogs --num-processes "$(nproc)" || true
+    seconds=$(($(date +%s) - start))
+    if [ "$suite" = unit ]; then
+        # CUnit's summaries, one a program
+        grep -E '^(=+ [0-9]+/|Run Summary|Suite:|  Test:|Run Summary:| +(suites|tests|asserts))' \
+            "$build/meson-logs/testlog-$suite.txt" | grep -E 'Suite:|Run Summary|suites|tests|asserts' || true
+    fi
+    ok=$(count OK)
+    skip=$(count SKIP)
+    bad=$(($(grep -c '"result"' "$build/meson-logs/testlog-$suite.json" || true) - ok - skip))
+    awk -v s="$suite" -v t="$seconds" -v a="$ok" -v b="$bad" -v c="$skip" \
+        'BEGIN { printf "suite %s: %.1f minutes, %d passed, %d failed, %d skipped\n", s, t / 60, a, b, c }'
+    grep '"result": "SKIP"' "$build/meson-logs/testlog-$suite.json" |
+        sed -E 's/.*"name": "([^"]*)".*/  skipped: \1/'
+    passed=$((passed + ok))
+    failed=$((failed + bad))
+    skipped=$((skipped + skip))
+done
+
+if [ $((passed + failed)) -eq 0 ]; then
+    echo "no test ran" >&2
+    exit 1
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
