@@ -2,7 +2,7 @@
 /*
  * The one graph of the compiler. Model builders make it, transforms rewrite it, ONNX export and import write and
  * read it, lowering consumes it. Its operators are ONNX's (default domain "") plus those of the "qeff" domain, which
- * graph/ops.h lists; each of the latter has an ONNX function body, so export is one to one.
+ * graph/ops.c lists; each of the latter has an ONNX function body, so export is one to one.
  *
  * Everything in a graph is owned by the graph and freed with it, except the bytes of initialisers, which usually
  * stay in a mapped checkpoint that must outlive the graph. Not thread safe: one thread at a time per graph.
@@ -20,6 +20,8 @@
 #define QEFF_GRAPH_OPSET 20 /* of the default domain */
 #define QEFF_GRAPH_DOMAIN "qeff"
 
+struct qeff_op; /* graph/ops.h */
+
 /* Element types, with ONNX's TensorProto numbers. */
 enum qeff_graph_type {
 	QEFF_GRAPH_F32 = 1,
@@ -33,20 +35,22 @@ enum qeff_graph_type {
 	QEFF_GRAPH_BF16 = 16,
 };
 
+/* 0 and "?" outside the enum. */
 size_t qeff_graph_type_bytes(enum qeff_graph_type type);
 const char *qeff_graph_type_name(enum qeff_graph_type type);
 
 /**
  * struct qeff_dim - one dimension
- * @size: its size, or -1 while it is symbolic
- * @symbol: the name of a symbolic dimension ("batch_size", "seq_len", "ctx_len", "full_batch_size"), else NULL
+ * @size: its size, at least 1, or -1 while it is symbolic
+ * @symbol: the name of a symbolic dimension ("batch_size", "seq_len", "ctx_len",
+ *	    "full_batch_size"), else NULL
  */
 struct qeff_dim {
 	int64_t size;
 	const char *symbol;
 };
 
-struct qeff_shape {
+struct qeff_graph_shape {
 	uint32_t rank;
 	struct qeff_dim dims[QEFF_GRAPH_MAX_RANK];
 };
@@ -58,24 +62,37 @@ struct qeff_shape {
  * @shape: its shape; known for every value
  * @producer: the node that makes it, or NULL (graph input or initialiser)
  * @is_input: stands in graph->inputs
+ * @is_output: stands in graph->outputs
  * @is_initialiser: has bytes
- * @data, @stored_type: an initialiser's bytes, row-major, and the type they are stored in: where it differs from @type
- *			(an f16 checkpoint in an f32 graph) they are converted when they are emitted, never before
- * @index: position in graph->values; stable
+ * @stored_type: the type of an initialiser's bytes: where it differs from @type (an f16 checkpoint
+ *		 in an f32 graph) they are converted when they are emitted, never before
+ * @data: an initialiser's bytes, row-major, aligned to the stored type
+ * @index: position in graph->values; only qeff_graph_prune() changes it
+ * @users: the nodes that read it, in no particular order; one that reads it twice stands there twice
+ * @num_users: how many
  */
 struct qeff_value {
 	const char *name;
 	enum qeff_graph_type type;
-	struct qeff_shape shape;
+	struct qeff_graph_shape shape;
 	struct qeff_node *producer;
 	bool is_input;
+	bool is_output;
 	bool is_initialiser;
 	enum qeff_graph_type stored_type;
 	const void *data;
 	uint32_t index;
+	uint32_t num_users, users_capacity;
+	struct qeff_node **users;
 };
 
-enum qeff_attribute_kind { QEFF_ATTR_INT, QEFF_ATTR_FLOAT, QEFF_ATTR_STRING, QEFF_ATTR_INTS, QEFF_ATTR_FLOATS };
+enum qeff_attribute_kind {
+	QEFF_ATTR_INT,
+	QEFF_ATTR_FLOAT,
+	QEFF_ATTR_STRING,
+	QEFF_ATTR_INTS,
+	QEFF_ATTR_FLOATS,
+};
 
 struct qeff_attribute {
 	const char *name;
@@ -90,17 +107,23 @@ struct qeff_attribute {
 
 /**
  * struct qeff_node - an operation
+ * @name: that of its first output
+ * @op_type: without the domain: "Attention"
  * @domain: "" or "qeff"
- * @inputs: values; NULL where an optional input is absent
+ * @op: the operator's row in graph/ops.c
+ * @inputs: values; NULL where an optional input is absent, never at the end
+ * @mark: scratch of the functions in graph/edit.c
  */
 struct qeff_node {
 	const char *name;
 	const char *op_type;
 	const char *domain;
+	const struct qeff_op *op;
 	uint32_t num_inputs, num_outputs, num_attributes;
 	struct qeff_value **inputs;
 	struct qeff_value **outputs;
 	struct qeff_attribute *attributes;
+	uint32_t mark;
 };
 
 /**
@@ -117,6 +140,7 @@ struct qeff_graph {
 	struct qeff_value **outputs;
 };
 
+/* NULL when memory runs out. */
 struct qeff_graph *qeff_graph_new(const char *name);
 void qeff_graph_free(struct qeff_graph *graph);
 
@@ -132,63 +156,96 @@ __attribute__((format(printf, 3, 4))) void qeff_graph_fail(struct qeff_graph *gr
 
 struct qeff_dim qeff_dim_of(int64_t size);
 struct qeff_dim qeff_dim_symbol(const char *symbol);
+bool qeff_dim_equal(const struct qeff_dim *a, const struct qeff_dim *b);
 
-struct qeff_value *qeff_graph_input(struct qeff_graph *graph, const char *name, enum qeff_graph_type type,
-				    uint32_t rank, const struct qeff_dim *dims);
+struct qeff_value *qeff_graph_input(struct qeff_graph *graph, const char *name,
+				    enum qeff_graph_type type, uint32_t rank,
+				    const struct qeff_dim *dims);
 /* @data is borrowed. */
-struct qeff_value *qeff_graph_initialiser(struct qeff_graph *graph, const char *name, enum qeff_graph_type type,
+struct qeff_value *qeff_graph_initialiser(struct qeff_graph *graph, const char *name,
+					  enum qeff_graph_type type,
 					  enum qeff_graph_type stored_type, uint32_t rank,
 					  const int64_t *dims, const void *data);
 /* The same with memory of the graph, zeroed, for the caller to fill: small tables only. */
-struct qeff_value *qeff_graph_constant(struct qeff_graph *graph, const char *name, enum qeff_graph_type type,
-				       uint32_t rank, const int64_t *dims, void **data);
+struct qeff_value *qeff_graph_constant(struct qeff_graph *graph, const char *name,
+				       enum qeff_graph_type type, uint32_t rank,
+				       const int64_t *dims, void **data);
 void qeff_graph_output(struct qeff_graph *graph, struct qeff_value *value);
 
 /* Attributes for qeff_graph_node(): QEFF_INT("axis", -1), ... */
 #define QEFF_INT(n, v) ((struct qeff_attribute){ .name = (n), .kind = QEFF_ATTR_INT, .i = (v) })
 #define QEFF_FLOAT(n, v) ((struct qeff_attribute){ .name = (n), .kind = QEFF_ATTR_FLOAT, .f = (v) })
-#define QEFF_STRING(n, v) ((struct qeff_attribute){ .name = (n), .kind = QEFF_ATTR_STRING, .s = (v) })
-#define QEFF_INTS(n, c, v) ((struct qeff_attribute){ .name = (n), .kind = QEFF_ATTR_INTS, .count = (c), .ints = (v) })
+#define QEFF_STRING(n, v) \
+	((struct qeff_attribute){ .name = (n), .kind = QEFF_ATTR_STRING, .s = (v) })
+#define QEFF_INTS(n, c, v) \
+	((struct qeff_attribute){ .name = (n), .kind = QEFF_ATTR_INTS, .count = (c), .ints = (v) })
 
 /**
  * qeff_graph_node - append a node with one output (all operators of step 1 have one)
  * @op: "MatMul", "qeff.Attention", ...: the domain stands before the dot
  * @output_name: name of the output value (and of the node)
  *
- * Shape and type of the output are inferred from the operator's row in graph/ops.c. Attributes are copied.
+ * Shape and type of the output are inferred from the operator's row in graph/ops.c. Attributes are
+ * copied. An absent optional input is NULL; NULLs at the end are dropped.
  */
-struct qeff_value *qeff_graph_node(struct qeff_graph *graph, const char *op, const char *output_name,
-				   uint32_t num_inputs, struct qeff_value *const *inputs,
-				   uint32_t num_attributes, const struct qeff_attribute *attributes);
+struct qeff_value *qeff_graph_node(struct qeff_graph *graph, const char *op,
+				   const char *output_name, uint32_t num_inputs,
+				   struct qeff_value *const *inputs, uint32_t num_attributes,
+				   const struct qeff_attribute *attributes);
 
 /* Looking. */
 struct qeff_value *qeff_graph_find(const struct qeff_graph *graph, const char *name);
 const struct qeff_attribute *qeff_node_attribute(const struct qeff_node *node, const char *name);
 int64_t qeff_node_int(const struct qeff_node *node, const char *name, int64_t fallback);
 float qeff_node_float(const struct qeff_node *node, const char *name, float fallback);
-bool qeff_node_is(const struct qeff_node *node, const char *op); /* "MatMul", "qeff.Attention" */
+const char *qeff_node_string(const struct qeff_node *node, const char *name, const char *fallback);
+/* "MatMul", "qeff.Attention"; false for a NULL node. */
+bool qeff_node_is(const struct qeff_node *node, const char *op);
+/* NULL where the node has no such input. */
+struct qeff_value *qeff_node_input(const struct qeff_node *node, uint32_t index);
+/* Readers of the value, the graph's outputs included. */
 uint32_t qeff_value_uses(const struct qeff_graph *graph, const struct qeff_value *value);
-/* Product of a fully bound shape; false if symbolic or too large. */
-bool qeff_shape_elements(const struct qeff_shape *shape, uint64_t *elements);
+/* Product of a fully bound shape; false if symbolic or too large (the bytes of any type fit in int64). */
+bool qeff_graph_shape_elements(const struct qeff_graph_shape *shape, uint64_t *elements);
+/* "[batch_size, 4, 32]", cut to the buffer; returns @buffer. */
+const char *qeff_graph_shape_text(const struct qeff_graph_shape *shape, char *buffer,
+				  size_t size_bytes);
 
-/* Rewriting. Nodes keep a valid order: a node is inserted before the first node that reads its output. */
-void qeff_graph_replace_uses(struct qeff_graph *graph, struct qeff_value *from, struct qeff_value *to);
-/* Removes nodes, inputs not marked kept, and initialisers that no output depends on; returns how many nodes went. */
+/*
+ * Rewriting. Between these calls nodes may stand before what they read and shapes may be out of date; a
+ * transform ends with qeff_graph_finish(), which puts both right.
+ */
+/* Every reader of @from, the graph's outputs included, reads @to instead. */
+void qeff_graph_replace_uses(struct qeff_graph *graph, struct qeff_value *from,
+			     struct qeff_value *to);
+/* Input @index of @node reads @value, or nothing (NULL). */
+void qeff_graph_set_input(struct qeff_graph *graph, struct qeff_node *node, uint32_t index,
+			  struct qeff_value *value);
+/* @node computes its output by another operator: name, output and readers stay, the rest is replaced. */
+void qeff_graph_morph(struct qeff_graph *graph, struct qeff_node *node, const char *op,
+		      uint32_t num_inputs, struct qeff_value *const *inputs,
+		      uint32_t num_attributes, const struct qeff_attribute *attributes);
+/* A new name, which no value has yet. */
+void qeff_graph_rename(struct qeff_graph *graph, struct qeff_value *value, const char *name);
+/* Removes nodes, inputs and initialisers that no output depends on; returns how many nodes went. */
 uint32_t qeff_graph_prune(struct qeff_graph *graph);
 /* Sorts nodes so that each stands behind what it reads; fails on a cycle, naming it. */
 int qeff_graph_sort(struct qeff_graph *graph, struct qeff_error *err);
 /* Checks every invariant written above, and infers all shapes anew. */
 int qeff_graph_validate(struct qeff_graph *graph, struct qeff_error *err);
+/* Status, prune, sort, validate. */
+int qeff_graph_finish(struct qeff_graph *graph, struct qeff_error *err);
 
-/* A copy of @graph in which symbols have the given sizes and all shapes are bound. Initialisers are shared. */
+/* A copy of @graph in which symbols have the given sizes and all shapes are bound. Initialisers are
+ * shared: @graph must outlive the copy. */
 struct qeff_binding_size {
 	const char *symbol;
 	int64_t size;
 };
-int qeff_graph_bind(const struct qeff_graph *graph, const struct qeff_binding_size *sizes, uint32_t count,
-		    struct qeff_graph **bound, struct qeff_error *err);
+int qeff_graph_bind(const struct qeff_graph *graph, const struct qeff_binding_size *sizes,
+		    uint32_t count, struct qeff_graph **bound, struct qeff_error *err);
 
-/* A listing for people and tests: one line a node. */
+/* A listing for people and tests: one line a node. The caller frees it; NULL when memory runs out. */
 char *qeff_graph_print(const struct qeff_graph *graph);
 
 #endif
