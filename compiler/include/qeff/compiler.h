@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The compiler: a Hugging Face checkpoint in, a package (.qpc) out.
+ *
+ *   struct qeff_compile_options options = { .model_dir = "bert", .output = "bert.qpc" };
+ *   struct qeff_compile_summary summary;
+ *   if (qeff_compile(&options, &summary, &err)) ...
+ *   qeff_compile_summary_free(&summary);
+ *
+ * Everything but the two paths has a default. The same checkpoint and options give the same bytes.
+ */
+#ifndef QEFF_COMPILER_H
+#define QEFF_COMPILER_H
+
+#include <qeff/api.h>
+#include <qeff/error.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QEFF_COMPILE_MAX_CORES		     16
+#define QEFF_COMPILE_MAX_SEQ_LENS	     64
+#define QEFF_COMPILE_DEFAULT_PREFILL_SEQ_LEN 32
+#define QEFF_COMPILE_DEFAULT_CTX_LEN	     128
+#define QEFF_COMPILE_DEFAULT_SEQ_LEN	     128
+
+/* How the rows of an encoder become one vector. DEFAULT: as the checkpoint's sentence-transformers
+ * files say, else NONE. */
+enum qeff_compile_pooling {
+	QEFF_COMPILE_POOLING_DEFAULT = 0,
+	QEFF_COMPILE_POOLING_NONE,
+	QEFF_COMPILE_POOLING_MEAN,
+	QEFF_COMPILE_POOLING_CLS,
+	QEFF_COMPILE_POOLING_MAX,
+	QEFF_COMPILE_POOLING_LAST,
+};
+
+/* Whether that vector is brought to length 1. DEFAULT: as the checkpoint's files say, if pooling
+ * is theirs too; else no. */
+enum qeff_compile_normalize {
+	QEFF_COMPILE_NORMALIZE_DEFAULT = 0,
+	QEFF_COMPILE_NORMALIZE_NO,
+	QEFF_COMPILE_NORMALIZE_YES,
+};
+
+enum qeff_compile_precision {
+	QEFF_COMPILE_FP32 =
+		0, /* fp32 arithmetic; weights are stored in their own type where that is exact */
+};
+
+enum qeff_compile_stage {
+	QEFF_COMPILE_STAGE_READ = 0, /* config and checkpoint */
+	QEFF_COMPILE_STAGE_GRAPH,    /* build, transform */
+	QEFF_COMPILE_STAGE_ONNX,     /* export, if asked for */
+	QEFF_COMPILE_STAGE_LOWER,    /* select, schedule, place, plan */
+	QEFF_COMPILE_STAGE_EMIT,     /* pack the weights into the package */
+	QEFF_COMPILE_STAGES
+};
+
+/* "read", "graph", ...; static text. */
+QEFF_API const char *qeff_compile_stage_name(enum qeff_compile_stage stage);
+
+/**
+ * struct qeff_compile_options - what to compile, and how
+ * @model_dir: folder with config.json and safetensors
+ * @output: the package to write; it appears whole or not at all
+ * @num_cores: NSPs, 1 to 16; 0 means 16
+ * @batch_size: sequences that run side by side; 0 means 1
+ * @seq_lens: encoders: one specialisation for each, default one of 128 (or what the model has). A
+ *	      decoder that is given one, and neither @prefill_seq_len nor @ctx_len, is compiled
+ *	      without a KV cache: attention_mask in, logits of all positions out
+ * @num_seq_lens: entries of @seq_lens, at most QEFF_COMPILE_MAX_SEQ_LENS
+ * @prefill_seq_len: decoders: tokens of a prefill step; 0 means 32, or @ctx_len if that is less
+ * @ctx_len: decoders: positions in the KV cache; 0 means 128, or what the model has if that is less
+ * @pooling: encoders
+ * @normalize: encoders
+ * @precision: of the arithmetic
+ * @onnx_dir: folder that receives the transformed graph as ONNX, or NULL
+ * @progress: called from the calling thread as work proceeds, or NULL; @done of @total in a unit
+ *	      of the stage's own
+ * @user: handed to @progress
+ *
+ * Zero everything that should have its default.
+ */
+struct qeff_compile_options {
+	const char *model_dir;
+	const char *output;
+	uint32_t num_cores;
+	uint32_t batch_size;
+	const uint32_t *seq_lens;
+	uint32_t num_seq_lens;
+	uint32_t prefill_seq_len;
+	uint32_t ctx_len;
+	enum qeff_compile_pooling pooling;
+	enum qeff_compile_normalize normalize;
+	enum qeff_compile_precision precision;
+	const char *onnx_dir;
+	void (*progress)(void *user, enum qeff_compile_stage stage, uint64_t done, uint64_t total);
+	void *user;
+};
+
+/**
+ * struct qeff_compile_nsp - the share of one NSP in one inference, as planned
+ * @macs: multiply-accumulates of matrix products and attention
+ * @bytes: constants, state and activations read and written
+ */
+struct qeff_compile_nsp {
+	uint64_t macs;
+	uint64_t bytes;
+};
+
+/**
+ * struct qeff_compile_specialisation - one set of shapes
+ * @batch_size: sequences
+ * @seq_len: tokens of each
+ * @ctx_len: positions a token may have
+ * @phases: barriers of an inference
+ * @nsp: the share of each NSP when every row holds a token and half the context is used
+ */
+struct qeff_compile_specialisation {
+	uint32_t batch_size;
+	uint32_t seq_len;
+	uint32_t ctx_len;
+	uint32_t phases;
+	struct qeff_compile_nsp nsp[QEFF_COMPILE_MAX_CORES];
+};
+
+/**
+ * struct qeff_compile_summary - what was made
+ * @architecture: as config.json names it
+ * @task: "text-generation" or "feature-extraction"
+ * @parameters: numbers in the checkpoint's weights
+ * @layers: transformer layers
+ * @transforms: names of the transforms applied, in order
+ * @num_transforms: how many
+ * @warnings: sentences about what was ignored, such as weights that the model has no use for
+ * @num_warnings: how many
+ * @num_cores: NSPs
+ * @specialisations: in the program's order
+ * @num_specialisations: how many
+ * @operations, @tiles: entries of the program's tables
+ * @constants_bytes: program and packed weights
+ * @ddr_bytes: shared memory of an activation: the sum of the next three, and padding
+ * @io_bytes: inputs and outputs
+ * @state_bytes: retained state (KV cache)
+ * @arena_bytes: activations
+ * @package_bytes: the file
+ * @seconds: per enum qeff_compile_stage
+ */
+struct qeff_compile_summary {
+	char *architecture;
+	const char *task;
+	uint64_t parameters;
+	uint32_t layers;
+	char **transforms;
+	uint32_t num_transforms;
+	char **warnings;
+	uint32_t num_warnings;
+	uint32_t num_cores;
+	struct qeff_compile_specialisation *specialisations;
+	uint32_t num_specialisations;
+	uint64_t operations;
+	uint64_t tiles;
+	uint64_t constants_bytes;
+	uint64_t ddr_bytes;
+	uint64_t io_bytes;
+	uint64_t state_bytes;
+	uint64_t arena_bytes;
+	uint64_t package_bytes;
+	double seconds[QEFF_COMPILE_STAGES];
+};
+
+/**
+ * qeff_compile - compile a checkpoint into a package
+ * @options: what and how
+ * @summary: receives what was made, or NULL; free it with qeff_compile_summary_free()
+ * @err: why it failed, or NULL
+ *
+ * May be called from several threads at once, each with its own @output. Packs with as many threads
+ * as there are CPUs.
+ *
+ * Returns 0; -EINVAL for options, a checkpoint or a model that cannot be compiled (the sentence
+ * says which); -ENOTSUP for an architecture or operator that is not known; or what opening, reading
+ * and writing files returned.
+ */
+QEFF_API int qeff_compile(const struct qeff_compile_options *options,
+			  struct qeff_compile_summary *summary, struct qeff_error *err);
+
+/* Frees what it points to and zeroes it. A zeroed summary is fine. */
+QEFF_API void qeff_compile_summary_free(struct qeff_compile_summary *summary);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
