@@ -21,6 +21,7 @@ demo: all
 check:
 	@scripts/deps.sh check
 	@$(MAKE) --no-print-directory all
+	@scripts/test-env.sh $(BUILD)
 	@scripts/check.sh $(BUILD)
 
 # The long proofs: everything of check, and what takes too long for it.

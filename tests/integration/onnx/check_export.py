@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""The exported ONNX against two others: onnx's checker accepts it, and onnxruntime computes the reference outputs
+from it, without knowing the qeff domain.
+
+usage: check_export.py QEFF_COMPILE MODELS_DIR WORK_DIR
+"""
+import os
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from safetensors.numpy import load_file
+
+TOLERANCE = 1e-4  # of the largest magnitude: fp32 sums in another order
+
+
+def compile_model(tool, model, directory, *options):
+    os.makedirs(directory, exist_ok=True)
+    subprocess.run([tool, model, "-o", os.path.join(directory, "x.qpc"), "--onnx", directory, *options],
+                   check=True, stdout=subprocess.DEVNULL)
+    path = os.path.join(directory, "model.onnx")
+    onnx.checker.check_model(path, full_check=True)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def close(name, got, wanted):
+    error = np.abs(got - wanted).max() / np.abs(wanted).max()
+    print(f"{name}: largest error {error:.2e} of the largest magnitude")
+    assert got.shape == wanted.shape, (got.shape, wanted.shape)
+    assert error < TOLERANCE, name
+
+
+def deterministic(directory, other):
+    for name in ("model.onnx", "model.onnx.data"):
+        with open(os.path.join(directory, name), "rb") as a, open(os.path.join(other, name), "rb") as b:
+            assert a.read() == b.read(), f"{name} differs between two exports of the same model"
+
+
+def check_decoder(tool, model, work):
+    name = os.path.basename(model)
+    reference = load_file(os.path.join(model, "reference.safetensors"))
+    ids, mask = reference["input_ids"], reference["attention_mask"]
+
+    # without a cache: all positions at once, and with padding on the left
+    session = compile_model(tool, model, os.path.join(work, name + "-full"), "--seq-len", "32")
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    close(f"{name}, all logits", session.run(["logits"], inputs)[0], reference["logits"])
+    padded = {k: np.concatenate([np.zeros((1, 5), np.int64), v], 1) for k, v in inputs.items()}
+    close(f"{name}, padded on the left", session.run(["logits"], padded)[0][:, 5:], reference["logits"])
+
+    # with retained state: a prefill in two chunks, then greedy decoding
+    directory = os.path.join(work, name + "-cache")
+    session = compile_model(tool, model, directory, "--prefill-seq-len", "16", "--ctx-len", "128")
+    compile_model(tool, model, directory + "-again", "--prefill-seq-len", "16", "--ctx-len", "128")
+    deterministic(directory, directory + "-again")
+    names = [o.name for o in session.get_outputs()]
+    state = {}
+    for i in session.get_inputs():
+        if i.name.startswith("past_"):
+            sizes = {"batch_size": 1, "full_batch_size": 1, "ctx_len": 128}
+            state[i.name] = np.zeros([sizes.get(d, d) for d in i.shape], np.float32)
+    assert state, "no retained state"
+
+    def step(tokens, start):
+        tokens = np.array([tokens], np.int64)
+        positions = np.arange(start, start + tokens.shape[1])[None].astype(np.int64)
+        # two dead columns, which must change nothing
+        tokens = np.concatenate([tokens, np.zeros((1, 2), np.int64)], 1)
+        positions = np.concatenate([positions, np.full((1, 2), -1, np.int64)], 1)
+        out = dict(zip(names, session.run(names, {"input_ids": tokens, "position_ids": positions, **state})))
+        for key in state:
+            state[key] = out[key + "_RetainedState"]
+        return out["logits"][0, -1]
+
+    prompt = ids[0].tolist()
+    step(prompt[:16], 0)
+    logits = step(prompt[16:], 16)
+    close(f"{name}, last logits after two chunks", logits, reference["logits"][0, -1])
+    greedy, position = [], len(prompt)
+    for _ in range(reference["greedy_ids"].shape[1]):
+        greedy.append(int(logits.argmax()))
+        logits = step(greedy[-1:], position)
+        position += 1
+    assert greedy == reference["greedy_ids"][0].tolist(), greedy
+    print(f"{name}: greedy continuation equal, {len(greedy)} of {len(greedy)} tokens")
+
+
+def check_encoder(tool, model, work):
+    name = os.path.basename(model)
+    reference = load_file(os.path.join(model, "reference.safetensors"))
+    ids, mask = reference["input_ids"], reference["attention_mask"]
+    inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    session = compile_model(tool, model, os.path.join(work, name + "-none"), "--seq-len", "32", "--pooling", "none")
+    hidden = session.run(["last_hidden_state"], inputs)[0]
+    live = mask.astype(bool)
+    close(f"{name}, hidden states", hidden[live], reference["last_hidden_state"][live])
+    session = compile_model(tool, model, os.path.join(work, name + "-mean"), "--seq-len", "32", "--pooling", "mean",
+                            "--normalize")
+    close(f"{name}, embeddings", session.run(["sentence_embedding"], inputs)[0], reference["sentence_embedding"])
+
+
+def main():
+    tool, models, work = sys.argv[1:]
+    for name in ("tiny-llama-stories", "rand-llama3-rope"):
+        check_decoder(tool, os.path.join(models, name), work)
+    check_encoder(tool, os.path.join(models, "tiny-bert-embed"), work)
+
+
+main()
