@@ -158,9 +158,10 @@ QEFF_API int qeff_queue_submit(struct qeff_slot *slot, void *cookie, int32_t tim
  * struct qeff_completion - an inference that ended
  * @slot: its slot, which belongs to the caller again
  * @cookie: as submitted
- * @status: 0; -EINVAL if an input has a value that the network cannot take; -EIO if a transfer
- * failed; -ETIMEDOUT if it took too long; -EPERM if the activation was lost; -ENODEV if the card is
- * gone. Outputs are undefined unless 0
+ * @status: 0; -EINVAL if an input has a value that the network cannot take; -EFAULT if the NSPs
+ * report a fault of the program itself; -EIO if a transfer failed, -ETIMEDOUT if it took too long,
+ * -EPERM if the activation was lost, -ENODEV if the card is gone: after any of these four the
+ * activation can run nothing more. Outputs are undefined unless 0
  * @error: a sentence, if @status is not 0
  * @submitted_ns: CLOCK_MONOTONIC when it was submitted
  * @completed_ns: and when it was seen to be complete
@@ -183,8 +184,9 @@ struct qeff_completion {
  * @completion: receives it
  * @err: why none was taken, or NULL
  *
- * Returns 0, also if the inference failed (see @completion->status); -EAGAIN if none came in time;
- * -ENOENT if nothing is in flight and no completion waits.
+ * Waits as told even if nothing is in flight: another thread may submit something.
+ *
+ * Returns 0, also if the inference failed (see @completion->status); -EAGAIN if none came in time.
  */
 QEFF_API int qeff_queue_complete(struct qeff_queue *queue, int32_t timeout_ms,
 				 struct qeff_completion *completion, struct qeff_error *err);

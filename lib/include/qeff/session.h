@@ -34,6 +34,9 @@ extern "C" {
 /* Largest rank of a tensor. */
 #define QEFF_MAX_DIMS 16
 
+/* Name of the input that a session writes by itself: it tells the card the specialisation. */
+#define QEFF_CONTROL_BINDING "qeff.control"
+
 /**
  * struct qeff_tensor - an input or output of a session, where the card reads or writes it
  * @name: name of the binding; lives as long as the session
