@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one graph of the compiler. Model builders make it, transforms rewrite it, ONNX export and import write and
- * read it, lowering consumes it. Its operators are ONNX's (default domain "") plus those of the "qeff" domain, which
- * graph/ops.c lists; each of the latter has an ONNX function body, so export is one to one.
+ * The one graph of the compiler. Model builders make it, transforms rewrite it, ONNX export and
+ * import write and read it, lowering consumes it. Its operators are ONNX's (default domain "") plus
+ * those of the "qeff" domain, which graph/ops.c lists; each of the latter has an ONNX function
+ * body, so export is one to one.
  *
- * Everything in a graph is owned by the graph and freed with it, except the bytes of initialisers, which usually
- * stay in a mapped checkpoint that must outlive the graph. Not thread safe: one thread at a time per graph.
+ * Everything in a graph is owned by the graph and freed with it, except the bytes of initialisers,
+ * which usually stay in a mapped checkpoint that must outlive the graph. Not thread safe: one
+ * thread at a time per graph.
  */
 #ifndef QEFF_GRAPH_GRAPH_H
 #define QEFF_GRAPH_GRAPH_H
@@ -17,8 +19,8 @@
 #include <stdint.h>
 
 #define QEFF_GRAPH_MAX_RANK 8
-#define QEFF_GRAPH_OPSET 20 /* of the default domain */
-#define QEFF_GRAPH_DOMAIN "qeff"
+#define QEFF_GRAPH_OPSET    20 /* of the default domain */
+#define QEFF_GRAPH_DOMAIN   "qeff"
 
 struct qeff_op; /* graph/ops.h */
 
@@ -68,7 +70,8 @@ struct qeff_graph_shape {
  *		 in an f32 graph) they are converted when they are emitted, never before
  * @data: an initialiser's bytes, row-major, aligned to the stored type
  * @index: position in graph->values; only qeff_graph_prune() changes it
- * @users: the nodes that read it, in no particular order; one that reads it twice stands there twice
+ * @users: the nodes that read it, in no particular order; one that reads it twice stands there
+ *twice
  * @num_users: how many
  */
 struct qeff_value {
@@ -145,9 +148,10 @@ struct qeff_graph *qeff_graph_new(const char *name);
 void qeff_graph_free(struct qeff_graph *graph);
 
 /*
- * Building. These functions return NULL when memory runs out or an argument is wrong (a duplicate name, an unknown
- * operator, inputs whose shapes do not fit); the graph then remembers the first such error, further calls with NULL
- * inputs return NULL too, and qeff_graph_status() tells it, so that a builder checks once at its end.
+ * Building. These functions return NULL when memory runs out or an argument is wrong (a duplicate
+ * name, an unknown operator, inputs whose shapes do not fit); the graph then remembers the first
+ * such error, further calls with NULL inputs return NULL too, and qeff_graph_status() tells it, so
+ * that a builder checks once at its end.
  */
 int qeff_graph_status(const struct qeff_graph *graph, struct qeff_error *err);
 /* Notes an error of the builder's own (an unsupported config, say); the first one stays. */
@@ -173,11 +177,11 @@ struct qeff_value *qeff_graph_constant(struct qeff_graph *graph, const char *nam
 void qeff_graph_output(struct qeff_graph *graph, struct qeff_value *value);
 
 /* Attributes for qeff_graph_node(): QEFF_INT("axis", -1), ... */
-#define QEFF_INT(n, v) ((struct qeff_attribute){ .name = (n), .kind = QEFF_ATTR_INT, .i = (v) })
+#define QEFF_INT(n, v)	 ((struct qeff_attribute){ .name = (n), .kind = QEFF_ATTR_INT, .i = (v) })
 #define QEFF_FLOAT(n, v) ((struct qeff_attribute){ .name = (n), .kind = QEFF_ATTR_FLOAT, .f = (v) })
-#define QEFF_STRING(n, v) \
+#define QEFF_STRING(n, v)                                                                          \
 	((struct qeff_attribute){ .name = (n), .kind = QEFF_ATTR_STRING, .s = (v) })
-#define QEFF_INTS(n, c, v) \
+#define QEFF_INTS(n, c, v)                                                                         \
 	((struct qeff_attribute){ .name = (n), .kind = QEFF_ATTR_INTS, .count = (c), .ints = (v) })
 
 /**
@@ -205,15 +209,16 @@ bool qeff_node_is(const struct qeff_node *node, const char *op);
 struct qeff_value *qeff_node_input(const struct qeff_node *node, uint32_t index);
 /* Readers of the value, the graph's outputs included. */
 uint32_t qeff_value_uses(const struct qeff_graph *graph, const struct qeff_value *value);
-/* Product of a fully bound shape; false if symbolic or too large (the bytes of any type fit in int64). */
+/* Product of a fully bound shape; false if symbolic or too large (the bytes of any type fit in
+ * int64). */
 bool qeff_graph_shape_elements(const struct qeff_graph_shape *shape, uint64_t *elements);
 /* "[batch_size, 4, 32]", cut to the buffer; returns @buffer. */
 const char *qeff_graph_shape_text(const struct qeff_graph_shape *shape, char *buffer,
 				  size_t size_bytes);
 
 /*
- * Rewriting. Between these calls nodes may stand before what they read and shapes may be out of date; a
- * transform ends with qeff_graph_finish(), which puts both right.
+ * Rewriting. Between these calls nodes may stand before what they read and shapes may be out of
+ * date; a transform ends with qeff_graph_finish(), which puts both right.
  */
 /* Every reader of @from, the graph's outputs included, reads @to instead. */
 void qeff_graph_replace_uses(struct qeff_graph *graph, struct qeff_value *from,
@@ -221,7 +226,8 @@ void qeff_graph_replace_uses(struct qeff_graph *graph, struct qeff_value *from,
 /* Input @index of @node reads @value, or nothing (NULL). */
 void qeff_graph_set_input(struct qeff_graph *graph, struct qeff_node *node, uint32_t index,
 			  struct qeff_value *value);
-/* @node computes its output by another operator: name, output and readers stay, the rest is replaced. */
+/* @node computes its output by another operator: name, output and readers stay, the rest is
+ * replaced. */
 void qeff_graph_morph(struct qeff_graph *graph, struct qeff_node *node, const char *op,
 		      uint32_t num_inputs, struct qeff_value *const *inputs,
 		      uint32_t num_attributes, const struct qeff_attribute *attributes);
@@ -245,7 +251,8 @@ struct qeff_binding_size {
 int qeff_graph_bind(const struct qeff_graph *graph, const struct qeff_binding_size *sizes,
 		    uint32_t count, struct qeff_graph **bound, struct qeff_error *err);
 
-/* A listing for people and tests: one line a node. The caller frees it; NULL when memory runs out. */
+/* A listing for people and tests: one line a node. The caller frees it; NULL when memory runs out.
+ */
 char *qeff_graph_print(const struct qeff_graph *graph);
 
 #endif
