@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rewritings of a model's graph between its builder and lowering, under QEfficient's names.
+ *
+ * Each leaves a valid graph (qeff_graph_finish() has run) and says how many places it changed; a
+ * graph it does not apply to comes back unchanged, with 0.
+ */
+#ifndef QEFF_TRANSFORMS_TRANSFORMS_H
+#define QEFF_TRANSFORMS_TRANSFORMS_H
+
+#include "graph/graph.h"
+
+#define QEFF_MAX_TRANSFORMS 16
+
+/**
+ * struct qeff_transform_options - which of those with a choice are wanted
+ * @kv_cache: keep keys and values in retained state (decoders)
+ * @pooling: "mean", "cls", "max", "last", or NULL for none (encoders)
+ * @normalize: L2-normalise what was pooled
+ */
+struct qeff_transform_options {
+	bool kv_cache;
+	const char *pooling;
+	bool normalize;
+};
+
+struct qeff_transform {
+	const char *name;
+	/* Whether the options ask for it. */
+	bool (*wanted)(const struct qeff_transform_options *options);
+	int (*apply)(struct qeff_graph *graph, const struct qeff_transform_options *options,
+		     uint32_t *changes, struct qeff_error *err);
+};
+
+/* In the order in which they are applied. */
+extern const struct qeff_transform qeff_transforms[];
+extern const size_t qeff_num_transforms;
+
+/**
+ * struct qeff_transforms_applied - what changed, for the summary
+ * @count: how many transforms changed something
+ * @name: of each; static
+ * @changes: places that each changed
+ */
+struct qeff_transforms_applied {
+	size_t count;
+	struct {
+		const char *name;
+		uint32_t changes;
+	} transform[QEFF_MAX_TRANSFORMS];
+};
+
+/* Applies the wanted ones. Fails with -EINVAL where a wanted one finds nothing to change (pooling
+ * asked of a decoder). On failure the graph is not to be used further. */
+int qeff_transforms_apply(struct qeff_graph *graph, const struct qeff_transform_options *options,
+			  struct qeff_transforms_applied *applied, struct qeff_error *err);
+
+/* One by one; @changes may be NULL. */
+int qeff_transform_custom_ops(struct qeff_graph *graph,
+			      const struct qeff_transform_options *options, uint32_t *changes,
+			      struct qeff_error *err);
+int qeff_transform_kv_cache(struct qeff_graph *graph, const struct qeff_transform_options *options,
+			    uint32_t *changes, struct qeff_error *err);
+int qeff_transform_pooling(struct qeff_graph *graph, const struct qeff_transform_options *options,
+			   uint32_t *changes, struct qeff_error *err);
+
+#endif
