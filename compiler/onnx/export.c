@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Export: the graph becomes one ModelProto, built in an arena, with the functions its nodes need; large initialisers go
- * to a data file beside it, converted on the way through a small buffer.
+ * Export: the graph becomes one ModelProto, built in an arena, with the functions its nodes need;
+ * large initialisers go to a data file beside it, converted on the way through a small buffer.
  */
 #include "onnx/onnx.h"
 
@@ -17,11 +17,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define DATA_FILE "model.onnx.data"
+#define DATA_FILE      "model.onnx.data"
 #define EXTERNAL_BYTES 1024 /* larger initialisers go to the data file */
 #define DATA_ALIGNMENT 4096
-#define IR_VERSION 9
-#define CHUNK 65536 /* elements converted at a time */
+#define IR_VERSION     9
+#define CHUNK	       65536 /* elements converted at a time */
 
 struct exporter {
 	const struct qeff_graph *graph;
@@ -35,7 +35,8 @@ struct exporter {
 
 static int out_of_memory(struct exporter *e)
 {
-	return qeff_error_set(e->err, -ENOMEM, "ONNX export of \"%s\": out of memory", e->graph->name);
+	return qeff_error_set(e->err, -ENOMEM, "ONNX export of \"%s\": out of memory",
+			      e->graph->name);
 }
 
 static char *format_u64(struct qeff_arena *arena, uint64_t value)
@@ -46,7 +47,8 @@ static char *format_u64(struct qeff_arena *arena, uint64_t value)
 	return qeff_arena_copy(arena, text, (size_t)length);
 }
 
-static QeffOnnx__StringStringEntryProto *entry(struct qeff_arena *arena, const char *key, const char *value)
+static QeffOnnx__StringStringEntryProto *entry(struct qeff_arena *arena, const char *key,
+					       const char *value)
 {
 	QeffOnnx__StringStringEntryProto *e = qeff_arena_alloc(arena, sizeof(*e));
 
@@ -58,8 +60,10 @@ static QeffOnnx__StringStringEntryProto *entry(struct qeff_arena *arena, const c
 	return e;
 }
 
-/* Bytes of elements [first, first + count) in the type the graph computes with; converted into e->chunk if needed. */
-static const void *elements(struct exporter *e, const struct qeff_value *v, uint64_t first, size_t count)
+/* Bytes of elements [first, first + count) in the type the graph computes with; converted into
+ * e->chunk if needed. */
+static const void *elements(struct exporter *e, const struct qeff_value *v, uint64_t first,
+			    size_t count)
 {
 	const uint16_t *half;
 
@@ -69,8 +73,8 @@ static const void *elements(struct exporter *e, const struct qeff_value *v, uint
 	for (size_t i = 0; i < count; i++) {
 		uint16_t bits = qeff_get_u16(half + i);
 
-		e->chunk[i] = v->stored_type == QEFF_GRAPH_F16 ? qeff_f16_to_f32(bits) :
-								  qeff_bf16_to_f32(bits);
+		e->chunk[i] = v->stored_type == QEFF_GRAPH_F16 ? qeff_f16_to_f32(bits)
+							       : qeff_bf16_to_f32(bits);
 	}
 	return e->chunk;
 }
@@ -82,13 +86,17 @@ static int initialiser(struct exporter *e, const struct qeff_value *v, QeffOnnx_
 	uint64_t count, size_bytes;
 	int ret;
 
-	if (!qeff_shape_elements(&v->shape, &count) || !qeff_mul_u64(count, element_bytes, &size_bytes))
-		return qeff_error_set(e->err, -EINVAL, "initialiser \"%s\" has no fixed size", v->name);
+	if (!qeff_graph_shape_elements(&v->shape, &count) ||
+	    !qeff_mul_u64(count, element_bytes, &size_bytes))
+		return qeff_error_set(e->err, -EINVAL, "initialiser \"%s\" has no fixed size",
+				      v->name);
 	if (v->stored_type != v->type &&
 	    (v->type != QEFF_GRAPH_F32 ||
 	     (v->stored_type != QEFF_GRAPH_F16 && v->stored_type != QEFF_GRAPH_BF16)))
-		return qeff_error_set(e->err, -EOPNOTSUPP, "initialiser \"%s\": cannot export %s stored as %s", v->name,
-				      qeff_graph_type_name(v->type), qeff_graph_type_name(v->stored_type));
+		return qeff_error_set(e->err, -EOPNOTSUPP,
+				      "initialiser \"%s\": cannot export %s stored as %s", v->name,
+				      qeff_graph_type_name(v->type),
+				      qeff_graph_type_name(v->stored_type));
 	if (!t)
 		return out_of_memory(e);
 	qeff_onnx__tensor_proto__init(t);
@@ -130,12 +138,14 @@ static int initialiser(struct exporter *e, const struct qeff_value *v, QeffOnnx_
 	for (uint64_t first = 0; !ret && first < count; first += CHUNK) {
 		size_t part = count - first < CHUNK ? count - first : CHUNK;
 
-		ret = qeff_output_write(&e->data, elements(e, v, first, part), part * element_bytes, e->err);
+		ret = qeff_output_write(&e->data, elements(e, v, first, part), part * element_bytes,
+					e->err);
 	}
 	return ret;
 }
 
-static QeffOnnx__AttributeProto *attribute(struct qeff_arena *arena, const struct qeff_attribute *from)
+static QeffOnnx__AttributeProto *attribute(struct qeff_arena *arena,
+					   const struct qeff_attribute *from)
 {
 	QeffOnnx__AttributeProto *a = qeff_arena_alloc(arena, sizeof(*a));
 
@@ -201,7 +211,8 @@ static bool declared(const struct qeff_onnx_function *f, const char *name)
 	return false;
 }
 
-/* Attributes that a function declares must stand at each of its nodes; those of Attention default to 0. */
+/* Attributes that a function declares must stand at each of its nodes; those of Attention default
+ * to 0. */
 static const struct qeff_attribute attention_defaults[] = {
 	QEFF_INT("causal", 0),
 	QEFF_INT("window", 0),
@@ -223,15 +234,16 @@ static int node(struct exporter *e, const struct qeff_node *from, QeffOnnx__Node
 	if (!strcmp(from->domain, QEFF_GRAPH_DOMAIN)) {
 		f = qeff_onnx_function_for(from);
 		if (!f || !need_function(e, f))
-			return qeff_error_set(e->err, -EOPNOTSUPP,
-					      "node \"%s\": qeff.%s in this form has no ONNX function", from->name,
-					      from->op_type);
+			return qeff_error_set(
+				e->err, -EOPNOTSUPP,
+				"node \"%s\": qeff.%s in this form has no ONNX function",
+				from->name, from->op_type);
 		n->op_type = (char *)f->name;
 	}
 	n->input = qeff_arena_alloc(&e->arena, from->num_inputs * sizeof(*n->input));
 	n->output = qeff_arena_alloc(&e->arena, from->num_outputs * sizeof(*n->output));
-	n->attribute = qeff_arena_alloc(&e->arena,
-					(from->num_attributes + num_defaults) * sizeof(*n->attribute));
+	n->attribute = qeff_arena_alloc(&e->arena, (from->num_attributes + num_defaults) *
+							   sizeof(*n->attribute));
 	if (e->arena.failed)
 		return out_of_memory(e);
 	for (uint32_t i = 0; i < from->num_inputs; i++)
@@ -246,7 +258,8 @@ static int node(struct exporter *e, const struct qeff_node *from, QeffOnnx__Node
 	for (size_t i = 0; f && i < num_defaults; i++)
 		if (declared(f, attention_defaults[i].name) &&
 		    !qeff_node_attribute(from, attention_defaults[i].name))
-			n->attribute[n->n_attribute++] = attribute(&e->arena, &attention_defaults[i]);
+			n->attribute[n->n_attribute++] =
+				attribute(&e->arena, &attention_defaults[i]);
 	*out = n;
 	return e->arena.failed ? out_of_memory(e) : 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads the bodies of functions.c, which are part of this program: lines "output = Operator(input, input)
- * attribute=value". Malformed text is a mistake of ours that every export, and so every test, would meet.
+ * Reads the bodies of functions.c, which are part of this program: lines "output = Operator(input,
+ * input) attribute=value". Malformed text is a mistake of ours that every export, and so every
+ * test, would meet.
  */
 #include "onnx/functions.h"
 
@@ -21,7 +22,8 @@ static const char *word(const char **text, const char *skip, const char *stops, 
 	return start;
 }
 
-static size_t names(struct qeff_arena *arena, const char *text, const char *end, const char *separators, char ***out)
+static size_t names(struct qeff_arena *arena, const char *text, const char *end,
+		    const char *separators, char ***out)
 {
 	char **list = qeff_arena_alloc(arena, MAX_NAMES * sizeof(*list));
 	size_t count = 0, length;
@@ -40,15 +42,16 @@ static size_t names(struct qeff_arena *arena, const char *text, const char *end,
 	return count;
 }
 
-static void value(struct qeff_arena *arena, QeffOnnx__AttributeProto *a, const char *text, size_t length)
+static void value(struct qeff_arena *arena, QeffOnnx__AttributeProto *a, const char *text,
+		  size_t length)
 {
 	bool is_float = !strncmp(a->name, "value_float", 11);
 
 	a->has_type = 1;
 	if (*text == '@') {
 		a->ref_attr_name = qeff_arena_copy(arena, text + 1, length - 1);
-		a->type = is_float ? QEFF_ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT :
-				     QEFF_ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT;
+		a->type = is_float ? QEFF_ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT
+				   : QEFF_ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT;
 	} else if (*text == '[') {
 		char *at = (char *)text;
 
@@ -132,9 +135,11 @@ QeffOnnx__FunctionProto *qeff_onnx_function_build(struct qeff_arena *arena,
 	if (!f->opset_import || !f->output || !f->node)
 		return NULL;
 	f->opset_import[f->n_opset_import++] = opset;
-	f->n_input = names(arena, function->inputs, function->inputs + strlen(function->inputs), " ", &f->input);
-	f->n_attribute = names(arena, function->attributes,
-			       function->attributes + strlen(function->attributes), " ", &f->attribute);
+	f->n_input = names(arena, function->inputs, function->inputs + strlen(function->inputs),
+			   " ", &f->input);
+	f->n_attribute =
+		names(arena, function->attributes,
+		      function->attributes + strlen(function->attributes), " ", &f->attribute);
 	for (; f->n_node < count; f->n_node++) {
 		f->node[f->n_node] = line(arena, function->body[f->n_node]);
 		if (!f->node[f->n_node])

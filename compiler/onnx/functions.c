@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The meaning of the qeff domain in terms of ONNX. Names in the bodies: pos, a row's position (-1: dead); one, two,
- * ...: constants. A dead query row of Attention sees no key; its result is finite and means nothing.
+ * The meaning of the qeff domain in terms of ONNX. Names in the bodies: pos, a row's position (-1:
+ * dead); one, two,
+ * ...: constants. A dead query row of Attention sees no key; its result is finite and means
+ * nothing.
  */
 #include "onnx/functions.h"
 
@@ -10,92 +12,59 @@
 #define BODY(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 /* [B,S] positions -> [B,S,1] f32 with 1 at live rows */
-#define LIVE_ROWS                                         \
-	"zero = Constant() value_int=0",                  \
-		"live = GreaterOrEqual(pos, zero)",       \
-		"last = Constant() value_ints=[-1]",      \
-		"live3 = Unsqueeze(live, last)",          \
+#define LIVE_ROWS                                                                                  \
+	"zero = Constant() value_int=0", "live = GreaterOrEqual(pos, zero)",                       \
+		"last = Constant() value_ints=[-1]", "live3 = Unsqueeze(live, last)",              \
 		"live_f = Cast(live3) to=1"
 
 /* x [B,S,W], index [B,1] -> [B,1,W] */
-#define TAKE_ROW                                                  \
-	"tail = Constant() value_ints=[-1]",                      \
-		"index3 = Unsqueeze(index, tail)",                \
-		"shape = Shape(x)",                               \
-		"first = Constant() value_ints=[0]",              \
-		"third = Constant() value_ints=[2]",              \
-		"batch = Gather(shape, first)",                   \
-		"width = Gather(shape, third)",                   \
-		"single = Constant() value_ints=[1]",             \
-		"wide = Concat(batch, single, width) axis=0",     \
-		"index_w = Expand(index3, wide)",                 \
+#define TAKE_ROW                                                                                   \
+	"tail = Constant() value_ints=[-1]", "index3 = Unsqueeze(index, tail)",                    \
+		"shape = Shape(x)", "first = Constant() value_ints=[0]",                           \
+		"third = Constant() value_ints=[2]", "batch = Gather(shape, first)",               \
+		"width = Gather(shape, third)", "single = Constant() value_ints=[1]",              \
+		"wide = Concat(batch, single, width) axis=0", "index_w = Expand(index3, wide)",    \
 		"row = GatherElements(x, index_w) axis=1"
 
-#define LAST_INDEX                               \
-	"pos_i32 = Cast(pos) to=6",              \
-		"index = ArgMax(pos_i32) axis=1 keepdims=1"
+#define LAST_INDEX "pos_i32 = Cast(pos) to=6", "index = ArgMax(pos_i32) axis=1 keepdims=1"
 
 /* the whole of attention but for the keys' positions, kpos [B,T] */
-#define ATTENTION                                                        \
-	"qshape = Shape(q)",                                             \
-		"kshape = Shape(k)",                                     \
-		"i0 = Constant() value_ints=[0]",                        \
-		"i1 = Constant() value_ints=[1]",                        \
-		"i2 = Constant() value_ints=[2]",                        \
-		"i3 = Constant() value_ints=[3]",                        \
-		"minus = Constant() value_ints=[-1]",                    \
-		"b = Gather(qshape, i0)",                                \
-		"h = Gather(qshape, i1)",                                \
-		"s = Gather(qshape, i2)",                                \
-		"d = Gather(qshape, i3)",                                \
-		"g = Gather(kshape, i1)",                                \
-		"grouped = Concat(b, g, minus, s, d) axis=0",            \
-		"q5 = Reshape(q, grouped)",                              \
-		"k5 = Unsqueeze(k, i2)",                                 \
-		"v5 = Unsqueeze(v, i2)",                                 \
-		"kt = Transpose(k5) perm=[0,1,2,4,3]",                   \
-		"raw = MatMul(q5, kt)",                                  \
-		"factor = Constant() value_float=@scale",                \
-		"scaled = Mul(raw, factor)",                             \
-		"cap = Constant() value_float=@softcap",                 \
-		"tiny = Constant() value_float=0.000001",                \
-		"safe_cap = Max(cap, tiny)",                             \
-		"ratio = Div(scaled, safe_cap)",                         \
-		"bent = Tanh(ratio)",                                    \
-		"capped = Mul(bent, safe_cap)",                          \
-		"zero_f = Constant() value_float=0.0",                   \
-		"has_cap = Greater(cap, zero_f)",                        \
-		"scores = Where(has_cap, capped, scaled)",               \
-		"key_axes = Constant() value_ints=[1,2,3]",              \
-		"query_axes = Constant() value_ints=[1,2,4]",            \
-		"kp = Unsqueeze(kpos, key_axes)",                        \
-		"qp = Unsqueeze(pos, query_axes)",                       \
-		"zero = Constant() value_int=0",                         \
-		"alive = GreaterOrEqual(kp, zero)",                      \
-		"is_causal = Constant() value_int=@causal",              \
-		"free = Equal(is_causal, zero)",                         \
-		"past = LessOrEqual(kp, qp)",                            \
-		"seen_c = Or(past, free)",                               \
-		"span = Constant() value_int=@window",                   \
-		"unbounded = Equal(span, zero)",                         \
-		"oldest = Sub(qp, span)",                                \
-		"recent = Greater(kp, oldest)",                          \
-		"seen_w = Or(recent, unbounded)",                        \
-		"seen = And(seen_c, seen_w)",                            \
-		"visible = And(alive, seen)",                            \
-		"lowest = Constant() value_float=-1e30",                 \
-		"masked = Where(visible, scores, lowest)",               \
-		"weights = Softmax(masked) axis=-1",                     \
-		"mixed = MatMul(weights, v5)",                           \
-		"ungrouped = Concat(b, h, s, minus) axis=0",             \
+#define ATTENTION                                                                                  \
+	"qshape = Shape(q)", "kshape = Shape(k)", "i0 = Constant() value_ints=[0]",                \
+		"i1 = Constant() value_ints=[1]", "i2 = Constant() value_ints=[2]",                \
+		"i3 = Constant() value_ints=[3]", "minus = Constant() value_ints=[-1]",            \
+		"b = Gather(qshape, i0)", "h = Gather(qshape, i1)", "s = Gather(qshape, i2)",      \
+		"d = Gather(qshape, i3)", "g = Gather(kshape, i1)",                                \
+		"grouped = Concat(b, g, minus, s, d) axis=0", "q5 = Reshape(q, grouped)",          \
+		"k5 = Unsqueeze(k, i2)", "v5 = Unsqueeze(v, i2)",                                  \
+		"kt = Transpose(k5) perm=[0,1,2,4,3]", "raw = MatMul(q5, kt)",                     \
+		"factor = Constant() value_float=@scale", "scaled = Mul(raw, factor)",             \
+		"cap = Constant() value_float=@softcap", "tiny = Constant() value_float=0.000001", \
+		"safe_cap = Max(cap, tiny)", "ratio = Div(scaled, safe_cap)",                      \
+		"bent = Tanh(ratio)", "capped = Mul(bent, safe_cap)",                              \
+		"zero_f = Constant() value_float=0.0", "has_cap = Greater(cap, zero_f)",           \
+		"scores = Where(has_cap, capped, scaled)",                                         \
+		"key_axes = Constant() value_ints=[1,2,3]",                                        \
+		"query_axes = Constant() value_ints=[1,2,4]", "kp = Unsqueeze(kpos, key_axes)",    \
+		"qp = Unsqueeze(pos, query_axes)", "zero = Constant() value_int=0",                \
+		"alive = GreaterOrEqual(kp, zero)", "is_causal = Constant() value_int=@causal",    \
+		"free = Equal(is_causal, zero)", "past = LessOrEqual(kp, qp)",                     \
+		"seen_c = Or(past, free)", "span = Constant() value_int=@window",                  \
+		"unbounded = Equal(span, zero)", "oldest = Sub(qp, span)",                         \
+		"recent = Greater(kp, oldest)", "seen_w = Or(recent, unbounded)",                  \
+		"seen = And(seen_c, seen_w)", "visible = And(alive, seen)",                        \
+		"lowest = Constant() value_float=-1e30",                                           \
+		"masked = Where(visible, scores, lowest)", "weights = Softmax(masked) axis=-1",    \
+		"mixed = MatMul(weights, v5)", "ungrouped = Concat(b, h, s, minus) axis=0",        \
 		"y = Reshape(mixed, ungrouped)"
 
 static const struct qeff_onnx_function functions[] = {
 	{ "MaskToPositions", "mask", "",
-	  BODY("zero = Constant() value_int=0", "live = Greater(mask, zero)", "ones = Cast(live) to=7",
-	       "axis = Constant() value_int=1", "count = CumSum(ones, axis)",
-	       "one = Constant() value_int=1", "index = Sub(count, one)",
-	       "dead = Constant() value_int=-1", "pos = Where(live, index, dead)") },
+	  BODY("zero = Constant() value_int=0", "live = Greater(mask, zero)",
+	       "ones = Cast(live) to=7", "axis = Constant() value_int=1",
+	       "count = CumSum(ones, axis)", "one = Constant() value_int=1",
+	       "index = Sub(count, one)", "dead = Constant() value_int=-1",
+	       "pos = Where(live, index, dead)") },
 	{ "RMSNorm", "x weight", "epsilon",
 	  BODY("square = Mul(x, x)", "last = Constant() value_ints=[-1]",
 	       "mean = ReduceMean(square, last) keepdims=1",
@@ -111,8 +80,8 @@ static const struct qeff_onnx_function functions[] = {
 	       "huge = Constant() value_ints=[9223372036854775807]",
 	       "x1 = Slice(x, i0, half, axis)", "x2 = Slice(x, half, rotary, axis)",
 	       "rest = Slice(x, rotary, huge, axis)", "x1c = Mul(x1, c)", "x2s = Mul(x2, s)",
-	       "x2c = Mul(x2, c)", "x1s = Mul(x1, s)", "y1 = Sub(x1c, x2s)",
-	       "y2 = Add(x2c, x1s)", "y = Concat(y1, y2, rest) axis=-1") },
+	       "x2c = Mul(x2, c)", "x1s = Mul(x1, s)", "y1 = Sub(x1c, x2s)", "y2 = Add(x2c, x1s)",
+	       "y = Concat(y1, y2, rest) axis=-1") },
 	{ "Attention", "q k v pos kpos", "scale causal window softcap", BODY(ATTENTION) },
 	{ "CachedAttention", "q k v pos", "scale causal window softcap",
 	  BODY("cache = Shape(k)", "ti = Constant() value_int=2", "t = Gather(cache, ti)",
@@ -122,22 +91,24 @@ static const struct qeff_onnx_function functions[] = {
 	{ "CtxScatter", "cache pos update", "",
 	  /* one position more than the cache has catches the dead rows */
 	  BODY("shape = Shape(cache)", "n0 = Constant() value_int=0", "n1 = Constant() value_int=1",
-	       "n2 = Constant() value_int=2", "slots = Gather(shape, n0)", "heads = Gather(shape, n1)",
-	       "length = Gather(shape, n2)", "i0 = Constant() value_ints=[0]",
-	       "i1 = Constant() value_ints=[1]", "i2 = Constant() value_ints=[2]",
-	       "i3 = Constant() value_ints=[3]", "sv = Gather(shape, i0)", "hv = Gather(shape, i1)",
-	       "lv = Gather(shape, i2)", "dv = Gather(shape, i3)",
-	       "spare_shape = Concat(sv, hv, i1, dv) axis=0", "nought = Constant() value_float=0.0",
-	       "spare = Expand(nought, spare_shape)", "longer = Concat(cache, spare) axis=2",
-	       "dead = Less(pos, n0)", "at = Where(dead, length, pos)", "pshape = Shape(pos)",
-	       "bv = Gather(pshape, i0)", "rv = Gather(pshape, i1)", "b0 = Gather(pshape, n0)",
+	       "n2 = Constant() value_int=2", "slots = Gather(shape, n0)",
+	       "heads = Gather(shape, n1)", "length = Gather(shape, n2)",
+	       "i0 = Constant() value_ints=[0]", "i1 = Constant() value_ints=[1]",
+	       "i2 = Constant() value_ints=[2]", "i3 = Constant() value_ints=[3]",
+	       "sv = Gather(shape, i0)", "hv = Gather(shape, i1)", "lv = Gather(shape, i2)",
+	       "dv = Gather(shape, i3)", "spare_shape = Concat(sv, hv, i1, dv) axis=0",
+	       "nought = Constant() value_float=0.0", "spare = Expand(nought, spare_shape)",
+	       "longer = Concat(cache, spare) axis=2", "dead = Less(pos, n0)",
+	       "at = Where(dead, length, pos)", "pshape = Shape(pos)", "bv = Gather(pshape, i0)",
+	       "rv = Gather(pshape, i1)", "b0 = Gather(pshape, n0)",
 	       "full = Concat(bv, hv, rv, i1) axis=0", "batch = Range(n0, b0, n1)",
 	       "head = Range(n0, heads, n1)", "batch_axes = Constant() value_ints=[1,2,3]",
 	       "head_axes = Constant() value_ints=[0,2,3]", "at_axes = Constant() value_ints=[1,3]",
 	       "batch4 = Unsqueeze(batch, batch_axes)", "head4 = Unsqueeze(head, head_axes)",
-	       "at4 = Unsqueeze(at, at_axes)", "bi = Expand(batch4, full)", "hi = Expand(head4, full)",
-	       "pi = Expand(at4, full)", "where = Concat(bi, hi, pi) axis=-1",
-	       "written = ScatterND(longer, where, update)", "y = Slice(written, i0, lv, i2)") },
+	       "at4 = Unsqueeze(at, at_axes)", "bi = Expand(batch4, full)",
+	       "hi = Expand(head4, full)", "pi = Expand(at4, full)",
+	       "where = Concat(bi, hi, pi) axis=-1", "written = ScatterND(longer, where, update)",
+	       "y = Slice(written, i0, lv, i2)") },
 	{ "CtxGather", "cache", "", BODY("y = Identity(cache)") },
 	{ "LastToken", "x pos", "", BODY(LAST_INDEX, TAKE_ROW) },
 	{ "PoolMean", "x pos", "",
@@ -151,8 +122,8 @@ static const struct qeff_onnx_function functions[] = {
 	       "y = ReduceMax(kept, one) keepdims=0") },
 	{ "PoolCls", "x pos", "",
 	  BODY("origin = Constant() value_int=0", "is_first = Equal(pos, origin)",
-	       "first_i = Cast(is_first) to=6", "index = ArgMax(first_i) axis=1 keepdims=1", TAKE_ROW,
-	       "y = Squeeze(row, single)") },
+	       "first_i = Cast(is_first) to=6", "index = ArgMax(first_i) axis=1 keepdims=1",
+	       TAKE_ROW, "y = Squeeze(row, single)") },
 	{ "PoolLast", "x pos", "", BODY(LAST_INDEX, TAKE_ROW, "y = Squeeze(row, single)") },
 	{ "L2Normalize", "x", "epsilon",
 	  BODY("last = Constant() value_ints=[-1]", "norm = ReduceL2(x, last) keepdims=1",
@@ -170,11 +141,11 @@ const struct qeff_onnx_function *qeff_onnx_function_for(const struct qeff_node *
 
 		if (!mode || mode->kind != QEFF_ATTR_STRING)
 			return NULL;
-		name = !strcmp(mode->s, "mean")	  ? "PoolMean" :
-		       !strcmp(mode->s, "max")	  ? "PoolMax" :
-		       !strcmp(mode->s, "cls")	  ? "PoolCls" :
-		       !strcmp(mode->s, "last")	  ? "PoolLast" :
-						    "";
+		name = !strcmp(mode->s, "mean")	  ? "PoolMean"
+		       : !strcmp(mode->s, "max")  ? "PoolMax"
+		       : !strcmp(mode->s, "cls")  ? "PoolCls"
+		       : !strcmp(mode->s, "last") ? "PoolLast"
+						  : "";
 	} else if (!strcmp(name, "RotaryEmbedding") && qeff_node_int(node, "interleaved", 0)) {
 		return NULL;
 	}

@@ -10,11 +10,12 @@
 
 /**
  * struct qeff_onnx_function - one function: its name in the file and its body
- * @name: the op_type that nodes carry in the file; where an operator's meaning depends on a string attribute or on which
- *	  inputs are there, each case is a function of its own
+ * @name: the op_type that nodes carry in the file; where an operator's meaning depends on a string
+ *attribute or on which inputs are there, each case is a function of its own
  * @inputs, @attributes: names, separated by blanks
- * @body: lines "output = Operator(input, input) attribute=value": value is an integer, a float (with a point),
- *	  a list [1,2], or @name for the function's attribute; the last line's output is the function's
+ * @body: lines "output = Operator(input, input) attribute=value": value is an integer, a float
+ *(with a point), a list [1,2], or @name for the function's attribute; the last line's output is the
+ *function's
  */
 struct qeff_onnx_function {
 	const char *name;

@@ -7,13 +7,14 @@
 
 /**
  * qeff_onnx_export - write @graph as an ONNX model
- * @directory: made if it does not exist; receives model.onnx and model.onnx.data (initialisers over 1 KiB, each at
- *	       a multiple of 4096 bytes), each of them whole or not at all
+ * @directory: made if it does not exist; receives model.onnx and model.onnx.data (initialisers over
+ *1 KiB, each at a multiple of 4096 bytes), each of them whole or not at all
  * @transforms: names of the transforms applied, comma separated, kept in the model's metadata
  *
- * Symbolic dimensions stay symbolic. Operators of the qeff domain come with function bodies in terms of ONNX's own,
- * so a runtime that knows only ONNX computes the same. Initialisers are converted to the type the graph computes
- * with, one at a time through a small buffer. The same graph gives the same bytes.
+ * Symbolic dimensions stay symbolic. Operators of the qeff domain come with function bodies in
+ *terms of ONNX's own, so a runtime that knows only ONNX computes the same. Initialisers are
+ *converted to the type the graph computes with, one at a time through a small buffer. The same
+ *graph gives the same bytes.
  */
 int qeff_onnx_export(const struct qeff_graph *graph, const char *directory, const char *transforms,
 		     struct qeff_error *err);

@@ -101,6 +101,11 @@ def check_encoder(tool, model, work):
     session = compile_model(tool, model, os.path.join(work, name + "-mean"), "--seq-len", "32", "--pooling", "mean",
                             "--normalize")
     close(f"{name}, embeddings", session.run(["sentence_embedding"], inputs)[0], reference["sentence_embedding"])
+    rows = [h[m.astype(bool)] for h, m in zip(reference["last_hidden_state"], mask)]
+    for pooling, take in (("max", lambda r: r.max(0)), ("cls", lambda r: r[0]), ("last", lambda r: r[-1])):
+        session = compile_model(tool, model, os.path.join(work, f"{name}-{pooling}"), "--seq-len", "32",
+                                "--pooling", pooling)
+        close(f"{name}, pooling {pooling}", session.run(["sentence_embedding"], inputs)[0], np.stack([take(r) for r in rows]))
 
 
 def main():
