@@ -178,7 +178,7 @@ enum qeff_md_form {
 /**
  * struct qeff_metadata - decoded metadata
  *
- * As parsed, everything is validated (see metadata.c for the rules) and lives until
+ * As parsed, everything is validated (see metadata_validate.c for the rules) and lives until
  *qeff_metadata_free(). To write, fill one yourself; it may point anywhere.
  *
  * @form: how it was encoded; not read by the writer
