@@ -55,8 +55,10 @@ static int open_configs(struct qeff_checkpoint *cp, struct qeff_error *err)
 		cp->config_paths[i] = checkpoint_join(cp->path, config_names[i]);
 		if (!cp->config_paths[i])
 			return out_of_memory(cp, err);
-		ret = checkpoint_read_json(cp->config_paths[i], &cp->config_json[i], err);
-		if (ret && (ret != -ENOENT || i == CONFIG))
+		ret = checkpoint_read_json(cp->config_paths[i],
+					   i == CONFIG ? 0 : CHECKPOINT_OPTIONAL,
+					   &cp->config_json[i], err);
+		if (ret)
 			return ret;
 		cp->configs[i] = (struct qeff_config){ .file = cp->config_paths[i],
 						       .path = "",
@@ -182,7 +184,7 @@ static int open_tensors(struct qeff_checkpoint *cp, struct qeff_error *err)
 	} else if (!access(single, F_OK)) {
 		ret = open_single(cp, err);
 	} else if (!access(index, F_OK)) {
-		ret = checkpoint_read_json(index, &json, err);
+		ret = checkpoint_read_json(index, 0, &json, err);
 		if (!ret)
 			ret = open_indexed(cp, json_object_get(json, "weight_map"), err);
 	} else {

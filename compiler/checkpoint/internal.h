@@ -6,10 +6,14 @@
 #include "checkpoint/checkpoint.h"
 #include "util/file.h"
 
-/* A JSON file whose top is an object. Missing: -ENOENT. The caller decrefs @json. */
-int checkpoint_read_json(const char *path, struct json_t **json, struct qeff_error *err);
-/* The same for a list at the top. */
-int checkpoint_read_json_list(const char *path, struct json_t **json, struct qeff_error *err);
+enum {
+	CHECKPOINT_OPTIONAL = 1, /* the file may be missing: @json is NULL then */
+	CHECKPOINT_LIST = 2,	 /* its top is a list, else an object */
+};
+
+/* Reads a JSON file. The caller decrefs @json. */
+int checkpoint_read_json(const char *path, unsigned int flags, struct json_t **json,
+			 struct qeff_error *err);
 
 /* A name of a file in the model's own folder: no path, nothing hidden. */
 bool checkpoint_plain_name(const char *name);

@@ -9,15 +9,20 @@
 /* Configuration is written by people and small; anything larger is something else. */
 #define MAX_JSON_BYTES ((size_t)64 << 20)
 
-static int read_json(const char *path, bool list, json_t **json, struct qeff_error *err)
+int checkpoint_read_json(const char *path, unsigned int flags, json_t **json,
+			 struct qeff_error *err)
 {
+	bool list = flags & CHECKPOINT_LIST;
+	struct qeff_error why = { 0 };
 	struct qeff_map map;
 	json_error_t where;
-	int ret = qeff_map_open(&map, path, err);
+	int ret = qeff_map_open(&map, path, &why);
 
 	*json = NULL;
+	if (ret == -ENOENT && flags & CHECKPOINT_OPTIONAL)
+		return 0;
 	if (ret)
-		return ret;
+		return qeff_error_set(err, ret, "%s", why.message);
 	if (map.size_bytes > MAX_JSON_BYTES) {
 		ret = qeff_error_set(err, -EFBIG, "%s: has %zu bytes, expected at most %zu", path,
 				     map.size_bytes, MAX_JSON_BYTES);
@@ -36,16 +41,6 @@ static int read_json(const char *path, bool list, json_t **json, struct qeff_err
 out:
 	qeff_map_close(&map);
 	return ret;
-}
-
-int checkpoint_read_json(const char *path, json_t **json, struct qeff_error *err)
-{
-	return read_json(path, false, json, err);
-}
-
-int checkpoint_read_json_list(const char *path, json_t **json, struct qeff_error *err)
-{
-	return read_json(path, true, json, err);
 }
 
 bool checkpoint_plain_name(const char *name)

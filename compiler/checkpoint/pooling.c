@@ -61,7 +61,7 @@ static int read_module(const char *folder, const char *subfolder,
 			folder, subfolder);
 	if (asprintf(&path, "%s/%s/config.json", folder, subfolder) < 0)
 		return qeff_error_set(err, -ENOMEM, "%s: out of memory", folder);
-	ret = checkpoint_read_json(path, &json, err);
+	ret = checkpoint_read_json(path, 0, &json, err);
 	if (!ret) {
 		config.file = path;
 		config.json = json;
@@ -127,15 +127,12 @@ static int read_max_length(const char *folder, struct qeff_checkpoint_pooling *p
 
 	if (!path)
 		return qeff_error_set(err, -ENOMEM, "%s: out of memory", folder);
-	ret = checkpoint_read_json(path, &json, err);
-	if (!ret) {
-		config.file = path;
-		config.json = json;
+	ret = checkpoint_read_json(path, CHECKPOINT_OPTIONAL, &json, err);
+	config.file = path;
+	config.json = json;
+	if (!ret)
 		ret = qeff_config_int(&config, "max_seq_length", 1, INT32_MAX, &length, err);
-		pooling->max_seq_length = (uint32_t)length;
-	} else if (ret == -ENOENT) {
-		ret = 0;
-	}
+	pooling->max_seq_length = (uint32_t)length;
 	json_decref(json);
 	free(path);
 	return ret;
@@ -150,11 +147,9 @@ int checkpoint_read_pooling(const char *folder, struct qeff_checkpoint_pooling *
 
 	if (!path)
 		return qeff_error_set(err, -ENOMEM, "%s: out of memory", folder);
-	ret = checkpoint_read_json_list(path, &list, err);
-	if (!ret)
+	ret = checkpoint_read_json(path, CHECKPOINT_OPTIONAL | CHECKPOINT_LIST, &list, err);
+	if (!ret && list)
 		ret = read_modules(folder, list, pooling, err);
-	else if (ret == -ENOENT)
-		ret = 0;
 	json_decref(list);
 	free(path);
 	return ret ? ret : read_max_length(folder, pooling, err);
