@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Cards: which there are, what state they are in, opening one, asking it how it is, and what the
- *processes of this machine run on them.
+ * processes of this machine run on them.
  *
  * A card is a PCI function of a Cloud AI 100 or 080, driven by qeff.ko or mainline qaic, or a card
- *made of software that lives inside the process that opens it. Every function here is thread safe
- *unless it says otherwise.
+ * made of software that lives inside the process that opens it. Every function here is thread safe
+ * unless it says otherwise.
  *
  * Environment:
- *   QEFF_SOFTCARDS  the software cards: "key=value,..." per card, cards separated by ";". Keys:
- *nsps (1..16), ddr (bytes, with K, M, G or T), sku (M.2, PCIe, Pro, Lite, Ultra, ...), serial.
- *Whatever is left out is as on the default card: nsps=16,ddr=32G,sku=PCIe. Default: one default
- *card. QEFF_POISON	  1: software cards check that programs write only what they declare (slow)
- *   QEFF_SYSFS	  a directory to use in place of /sys; dev, lib and etc are then looked for beside
- *it
+ *
+ * QEFF_SOFTCARDS - the software cards: "key=value,..." for each, separated by ";".
+ * Keys: nsps (1..16), ddr (bytes; K, M, G, T), sku (M.2, PCIe, Pro, Lite, Ultra, ...), serial.
+ * What is left out is as on the default card, nsps=16,ddr=32G,sku=PCIe. Unset: one default card.
+ *
+ * QEFF_POISON=1 - software cards check that programs write only what they declare (slow).
+ *
+ * QEFF_SYSFS - a directory in place of /sys; dev, lib and etc are then looked for beside it.
  */
 #ifndef QEFF_DEVICE_H
 #define QEFF_DEVICE_H
@@ -118,13 +120,13 @@ QEFF_API const char *qeff_device_state_name(enum qeff_device_state state);
  * qeff_device_open - become a user of a card
  * @name: an index ("0"), a PCI address ("0000:03:00.0" or "03:00.0"), a node ("/dev/accel/accel0"),
  *"soft" (the first software card) or "soft0", "soft1", ...; NULL for the default: the first card
- *that can be used
+ * that can be used
  * @device: the card; the caller closes it with qeff_device_close()
  * @err: the cause, for a person
  *
  * The default is a software card only if the machine has no PCI function of a Cloud AI card at all;
- *the log then says so, once per process, at level WARN. If there are cards and none can be used,
- *that is an error.
+ * the log then says so, once per process, at level WARN. If there are cards and none can be used,
+ * that is an error.
  *
  * Each open is a separate user of the card: what one loads, the other cannot touch.
  *
@@ -160,16 +162,16 @@ QEFF_API const struct qeff_device_info *qeff_device_get_info(const struct qeff_d
  * @sku: number of the SKU; @sku_name: its name
  * @firmware_version: "1.12.0" or "1.12.0.56"
  * @firmware_image: version string of the image; @firmware_oem: of the maker of the board;
- *@firmware_variant: its variant
+ * @firmware_variant: its variant
  * @nsp_version: version of the NSPs' image; @nsp_image: its version string
  * @sbl_image: name of the boot loader's image
  * @chip_serial: serial number of the chip; @board_serial: of the board
  * @hw_version: family 31:28, device 27:16, major 15:8, minor 7:0
  * @metadata_major: highest version of program metadata that the firmware knows; @metadata_minor:
- *likewise
+ * likewise
  * @command_major: version of the command protocol; @command_minor: likewise
  * @nsp_hz: clock in Hz, and so on with @ddr_hz, @comp_noc_hz, @mem_noc_hz, @sys_noc_hz; 0 where
- *there is none
+ * there is none
  * @peak_ops_per_s: int8 operations per second
  * @ddr_bytes_per_s: bandwidth in use, averaged by the card over about 100 ms
  * @retired_pages: pages of device memory taken out of use
