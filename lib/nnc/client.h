@@ -20,9 +20,9 @@
 
 /**
  * struct qeff_nnc_client - where the messages go
- * @manage: as in struct qeff_transport_ops: one exchange. @data holds *@count user transactions in
- *	    *@size_bytes bytes, has room for 4096, and all three are rewritten with the reply, also
- *when it returns -ECANCELED because the reply bears a status
+ * @manage: as in struct qeff_transport_ops: one exchange. @data holds *@count user transactions
+ *	    in *@size_bytes bytes and has room for 4096; all three are rewritten with the reply,
+ *also when it returns -ECANCELED because the reply bears a status
  * @user: handed to @manage
  * @retry_ms: pause between tries; 0 means 1000
  *

@@ -147,8 +147,8 @@ uint32_t qeff_wire_crc(const void *message, size_t size_bytes);
  * qeff_wire_parse - check a received message as a whole
  * @check_crc: whether the CRC counts
  * @header: filled
- * @transactions: set to walk them; every one of them has been looked at: lengths fill the message
- *exactly, there are header->count of them
+ * @transactions: set to walk them. Every one has been looked at: their lengths fill the message
+ *		  exactly, and there are header->count of them
  *
  * Returns 0, -EBADMSG for a wrong CRC, or -EINVAL for anything else.
  */

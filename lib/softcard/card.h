@@ -54,7 +54,10 @@ struct qeff_card_config {
  * @trace_element: sees each request element (64 bytes) as the bridge takes it from the ring; may be NULL
  * @user: handed to every callback
  *
- * Callbacks are made from any thread, several at once, and never with a lock of the card held.
+ * Callbacks are made from any thread, several at once, and never with a lock of the card held, but that control
+ * messages are handled one after the other: a callback must not call qeff_card_control(), qeff_card_reset() or
+ * qeff_card_free(), and who calls these must hold no lock that a callback takes, since they wait for callbacks that
+ * are under way. The other functions may be called from callbacks.
  */
 struct qeff_card_host {
 	void *(*translate)(void *user, uint64_t address, size_t size_bytes, bool device_writes);
@@ -78,7 +81,8 @@ void qeff_card_free(struct qeff_card *card);
  * @message: a whole message (header and transactions), not yet validated
  * @reply: room for QEFF_CARD_REPLY_BYTES
  *
- * Returns the reply's size, or 0 where a real card would drop the message (bad magic, bad length, bad CRC).
+ * Returns the reply's size, or 0 where a real card would drop the message (bad magic, bad length, bad CRC, a sequence
+ * number that one of the last messages had).
  * Thread safe; messages are handled one after the other.
  */
 size_t qeff_card_control(struct qeff_card *card, const void *message, size_t size_bytes, void *reply);
