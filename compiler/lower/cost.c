@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a tile costs: multiply-accumulates and bytes, counted as the executor counts them, if every
+ * row holds a token and, with a KV cache, the context is half full. Placement evens this out; the
+ * summary prints it.
+ */
+#include "lower/ir.h"
+
+/* Keys that the rows [begin, end) see, summed. */
+static uint64_t keys_seen(const struct lower_spec *spec, const struct qeff_nsp_attention_params *p,
+			  uint32_t begin, uint32_t end)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t row = begin; row < end; row++) {
+		uint32_t column = row % spec->seq;
+		uint64_t keys = p->causal ? column + 1 : spec->seq;
+
+		/* The chunk may stand anywhere in the context. */
+		if (p->from_state && spec->positions > spec->seq)
+			keys += (spec->positions - spec->seq) / 2;
+		if (p->window && keys > p->window)
+			keys = p->window;
+		sum += keys;
+	}
+	return sum;
+}
+
+static struct qeff_lower_share attention(const struct lower_spec *spec, const struct lower_op *op,
+					 const struct lower_tile *tile, uint32_t begin,
+					 uint32_t end)
+{
+	const struct qeff_nsp_attention_params *p = &op->nsp.u.attention;
+	uint64_t heads = tile->end - tile->begin, columns = p->head_dim + p->value_dim;
+	uint64_t keys = keys_seen(spec, p, begin, end);
+	uint32_t group = p->heads / p->kv_heads;
+	uint64_t kv_heads = (tile->end - 1) / group - tile->begin / group + 1;
+	uint64_t last = end > begin ? keys_seen(spec, p, end - 1, end) : 0;
+
+	/* Keys and values are read once for the rows of a tile, by the one that sees most. */
+	return (struct qeff_lower_share){
+		.macs = keys * heads * columns,
+		.bytes = last * kv_heads * columns * 4 + (end - begin) * heads * columns * 4,
+	};
+}
+
+static struct qeff_lower_share matmul(const struct lower_op *op, const struct lower_weight *weight,
+				      const struct lower_tile *tile, uint64_t rows)
+{
+	uint64_t outputs = tile->end - tile->begin, row_bytes = (uint64_t)weight->inputs * 4;
+	uint64_t panels = (outputs + QEFF_NSP_PANEL - 1) / QEFF_NSP_PANEL;
+
+	row_bytes += outputs * 4 *
+		     (1u + (op->in[2].kind != LOWER_REF_NONE) + (op->in[3].kind != LOWER_REF_NONE));
+	return (struct qeff_lower_share){
+		.macs = rows * outputs * weight->inputs,
+		.bytes = rows * row_bytes + panels * weight->panel_bytes,
+	};
+}
+
+struct qeff_lower_share qeff_lower_cost(const struct qeff_lowering *l,
+					const struct lower_spec *spec,
+					const struct lower_tile *tile)
+{
+	const struct lower_op *op = &spec->ops[tile->op];
+	struct qeff_lower_share share = { 0 };
+	uint32_t begin, end;
+	uint64_t rows, operands = 1;
+
+	lower_part(op->nsp.rows, tile->row_part, tile->row_parts, &begin, &end);
+	rows = end - begin;
+	switch (op->nsp.code) {
+	case QEFF_NSP_ROWS:
+		share.bytes = (uint64_t)spec->batch * spec->seq * 8;
+		break;
+	case QEFF_NSP_MATMUL:
+		share = matmul(op, &l->weights[op->weight], tile, rows);
+		break;
+	case QEFF_NSP_ATTENTION:
+		share = attention(spec, op, tile, begin, end);
+		break;
+	case QEFF_NSP_GATHER:
+		/* A tile of a part of the table finds a part of the rows in it. */
+		share.bytes = rows * op->nsp.u.gather.width * 8 * (tile->end - tile->begin) /
+			      op->nsp.u.gather.entries;
+		break;
+	case QEFF_NSP_NORM:
+		share.bytes = rows * op->nsp.u.norm.width * op->nsp.u.norm.groups * 8;
+		break;
+	case QEFF_NSP_POINTWISE:
+		for (int i = 0; i < 4; i++)
+			operands += op->in[i].kind == LOWER_REF_TENSOR;
+		share.bytes = rows * op->nsp.u.pointwise.width * 4 * operands;
+		break;
+	case QEFF_NSP_ROPE:
+		share.bytes = rows * (tile->end - tile->begin) * op->nsp.u.rope.head_dim * 8;
+		break;
+	case QEFF_NSP_SCATTER:
+		share.bytes = rows * (tile->end - tile->begin) * op->nsp.u.scatter.dim * 8;
+		break;
+	case QEFF_NSP_REDUCE:
+		share.bytes = rows * (spec->seq + 1) * op->nsp.u.reduce.width * 4;
+		if (op->nsp.u.reduce.kind == QEFF_NSP_REDUCE_FIRST ||
+		    op->nsp.u.reduce.kind == QEFF_NSP_REDUCE_LAST)
+			share.bytes = rows * op->nsp.u.reduce.width * 8;
+		break;
+	case QEFF_NSP_COPY:
+		share.bytes = rows * op->nsp.u.copy.width * 8;
+		break;
+	default:
+		break;
+	}
+	return share;
+}

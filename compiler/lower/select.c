@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Selection: a bound graph becomes operations of the NSP program, in an order in which each stands
+ * behind what it reads. A node that matches nothing here is refused by its name and operator.
+ */
+#include "lower/select.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int qeff_select_refuse(struct select *s, const struct qeff_node *node, const char *format, ...)
+{
+	char reason[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(reason, sizeof(reason), format, args);
+	va_end(args);
+	return qeff_error_set(s->err, -ENOTSUP, "node %s (%s%s%s) cannot be lowered: %s",
+			      node->name, node->domain, *node->domain ? "." : "", node->op_type,
+			      reason);
+}
+
+int64_t qeff_select_dim(const struct qeff_value *value, uint32_t dim)
+{
+	return value && dim < value->shape.rank ? value->shape.dims[dim].size : 0;
+}
+
+struct lower_op *qeff_select_op(struct select *s, const struct qeff_node *node,
+				enum qeff_nsp_code code, uint8_t domain)
+{
+	struct lower_op *op = LOWER_GROW(s->spec->ops, s->spec->num_ops);
+
+	if (!op) {
+		lower_no_memory(s->err);
+		return NULL;
+	}
+	op->nsp.code = code;
+	op->nsp.domain = domain;
+	op->nsp.rows =
+		domain == QEFF_NSP_ROWS_SEGMENTS ? s->spec->batch : s->spec->batch * s->spec->seq;
+	op->name = node ? node->outputs[0]->name : "rows";
+	op->state[0] = op->state[1] = LOWER_NONE;
+	op->weight = LOWER_NONE;
+	return op;
+}
+
+uint32_t qeff_select_tensor(const struct select *s, const struct qeff_value *value)
+{
+	const struct select_slot *slot = value ? &s->slots[value->index] : NULL;
+
+	return slot && slot->kind == SLOT_TENSOR ? slot->index : LOWER_NONE;
+}
+
+int qeff_select_input(struct select *s, const struct qeff_node *node, uint32_t index,
+		      uint32_t *tensor)
+{
+	*tensor = qeff_select_tensor(s, qeff_node_input(node, index));
+	if (*tensor == LOWER_NONE)
+		return qeff_select_refuse(s, node, "input %u is not an activation", index);
+	return 0;
+}
+
+void qeff_select_read(struct lower_op *op, uint32_t operand, uint32_t tensor)
+{
+	op->in[operand] = (struct lower_ref){ LOWER_REF_TENSOR, tensor };
+}
+
+int qeff_select_write(struct select *s, struct lower_op *op, const struct qeff_value *value,
+		      uint8_t domain, uint32_t width, bool head_major)
+{
+	struct lower_tensor *tensor;
+	uint32_t rows = op->nsp.rows;
+
+	if (!width || width > QEFF_NSP_MAX_WIDTH)
+		return qeff_error_set(s->err, -EFBIG, "%s: rows of %u numbers", value->name, width);
+	tensor = LOWER_GROW(s->spec->tensors, s->spec->num_tensors);
+	if (!tensor)
+		return lower_no_memory(s->err);
+	tensor->domain = domain;
+	tensor->rows = rows;
+	tensor->width = width;
+	tensor->stride_bytes = (width * 4 + LOWER_TENSOR_ALIGNMENT - 1) & -LOWER_TENSOR_ALIGNMENT;
+	op->out = (struct lower_ref){ LOWER_REF_TENSOR, s->spec->num_tensors - 1 };
+	s->slots[value->index] =
+		(struct select_slot){ SLOT_TENSOR, head_major, s->spec->num_tensors - 1 };
+	return 0;
+}
+
+static bool storage_type(const struct qeff_value *value, uint8_t *type)
+{
+	switch (value->stored_type) {
+	case QEFF_GRAPH_F32:
+		*type = QEFF_NSP_F32;
+		return true;
+	case QEFF_GRAPH_F16:
+		*type = QEFF_NSP_F16;
+		return true;
+	case QEFF_GRAPH_BF16:
+		*type = QEFF_NSP_BF16;
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool qeff_select_is_float(const struct qeff_value *value)
+{
+	uint8_t type;
+
+	return value && value->is_initialiser && value->type == QEFF_GRAPH_F32 &&
+	       storage_type(value, &type);
+}
+
+int qeff_select_table(struct select *s, const struct qeff_node *node,
+		      const struct qeff_value *value, uint32_t rows, uint32_t columns,
+		      struct lower_ref *ref)
+{
+	struct lower_table *table;
+	uint64_t elements;
+	uint8_t stored;
+
+	if (!qeff_select_is_float(value) || !storage_type(value, &stored) ||
+	    !qeff_graph_shape_elements(&value->shape, &elements) ||
+	    elements != (uint64_t)rows * columns || columns > QEFF_NSP_MAX_WIDTH)
+		return qeff_select_refuse(s, node, "%s is not an initialiser of %u x %u floats",
+					  value ? value->name : "an input", rows, columns);
+	for (uint32_t i = 0; i < s->l->num_tables; i++) {
+		table = &s->l->tables[i];
+		if (table->data == value->data && table->stored == stored && table->rows == rows &&
+		    table->columns == columns) {
+			*ref = (struct lower_ref){ LOWER_REF_TABLE, i };
+			return 0;
+		}
+	}
+	table = LOWER_GROW(s->l->tables, s->l->num_tables);
+	if (!table)
+		return lower_no_memory(s->err);
+	table->name = value->name;
+	table->data = value->data;
+	table->stored = stored;
+	table->rows = rows;
+	table->columns = columns;
+	*ref = (struct lower_ref){ LOWER_REF_TABLE, s->l->num_tables - 1 };
+	return 0;
+}
+
+int qeff_select_weight(struct select *s, const struct qeff_node *node,
+		       const struct qeff_value *value, bool transposed, uint32_t *weight)
+{
+	int64_t outputs = qeff_select_dim(value, transposed ? 1 : 0);
+	int64_t inputs = qeff_select_dim(value, transposed ? 0 : 1);
+	struct lower_weight *w;
+	size_t element;
+	uint8_t stored;
+
+	if (!qeff_select_is_float(value) || !storage_type(value, &stored) || value->shape.rank != 2)
+		return qeff_select_refuse(s, node, "%s is not a matrix of floats",
+					  value ? value->name : "an input");
+	if (outputs > QEFF_NSP_MAX_WIDTH || inputs > QEFF_NSP_MAX_WIDTH)
+		return qeff_select_refuse(s, node, "%s is %lld x %lld, at most %u are possible",
+					  value->name, (long long)outputs, (long long)inputs,
+					  QEFF_NSP_MAX_WIDTH);
+	element = stored == QEFF_NSP_F32 ? 4 : 2;
+	for (uint32_t i = 0; i < s->l->num_weights; i++) {
+		w = &s->l->weights[i];
+		if (w->data == value->data && w->outputs == outputs && w->inputs == inputs &&
+		    (w->input_stride == element) == !transposed) {
+			*weight = i;
+			return 0;
+		}
+	}
+	w = LOWER_GROW(s->l->weights, s->l->num_weights);
+	if (!w)
+		return lower_no_memory(s->err);
+	w->name = value->name;
+	w->data = value->data;
+	w->stored = stored;
+	/* A bf16 matrix product rounds its activations; f16 is storage only. fp32 wants exact
+	 * arithmetic. */
+	w->type = stored == QEFF_NSP_BF16 ? QEFF_NSP_F32 : stored;
+	w->outputs = (uint32_t)outputs;
+	w->inputs = (uint32_t)inputs;
+	w->output_stride = transposed ? element : element * (uint64_t)inputs;
+	w->input_stride = transposed ? element * (uint64_t)outputs : element;
+	w->panel_bytes = qeff_nsp_panel_bytes(w->type, w->inputs, 0);
+	w->panels = (w->outputs + QEFF_NSP_PANEL - 1) / QEFF_NSP_PANEL;
+	*weight = s->l->num_weights - 1;
+	return 0;
+}
+
+/* The binding of graph input @value, as an operand of ROWS or GATHER. */
+static struct lower_ref binding_ref(const struct select *s, const struct qeff_value *value)
+{
+	for (uint32_t i = 0; i < s->l->num_inputs; i++)
+		if (!strcmp(s->l->bindings[i].name, value->name))
+			return (struct lower_ref){ LOWER_REF_BINDING, i };
+	return (struct lower_ref){ LOWER_REF_NONE, 0 };
+}
+
+/* i64 [batch, seq], an input of the graph. */
+static bool is_token_input(const struct select *s, const struct qeff_value *value)
+{
+	return value && value->is_input && value->type == QEFF_GRAPH_I64 &&
+	       value->shape.rank == 2 && qeff_select_dim(value, 0) == s->spec->batch &&
+	       qeff_select_dim(value, 1) == s->spec->seq;
+}
+
+/* Finds the value that says which rows live, and emits ROWS. */
+static int select_rows(struct select *s)
+{
+	const struct qeff_value *value = qeff_graph_find(s->graph, "position_ids");
+	const struct qeff_value *batch_index = qeff_graph_find(s->graph, "batch_index");
+	const struct qeff_value *source = value;
+	struct lower_op *op;
+	bool from_mask;
+
+	if (!value)
+		return qeff_error_set(
+			s->err, -ENOTSUP,
+			"graph %s has no value position_ids, which says where tokens are",
+			s->graph->name);
+	from_mask = qeff_node_is(value->producer, "qeff.MaskToPositions");
+	if (from_mask)
+		source = qeff_node_input(value->producer, 0);
+	if (value->shape.rank != 2 || qeff_select_dim(value, 0) < 1 ||
+	    qeff_select_dim(value, 1) < 1 ||
+	    qeff_select_dim(value, 0) * qeff_select_dim(value, 1) > QEFF_NSP_MAX_ROWS)
+		return qeff_error_set(s->err, -EFBIG,
+				      "position_ids is %lld x %lld, at most %u tokens are possible",
+				      (long long)qeff_select_dim(value, 0),
+				      (long long)qeff_select_dim(value, 1), QEFF_NSP_MAX_ROWS);
+	s->positions = value;
+	s->spec->batch = (uint32_t)qeff_select_dim(value, 0);
+	s->spec->seq = (uint32_t)qeff_select_dim(value, 1);
+	s->spec->slots = s->spec->batch;
+	s->spec->positions = s->spec->seq;
+	if (!is_token_input(s, source))
+		return qeff_error_set(
+			s->err, -ENOTSUP,
+			"%s: rows come from an int64 input of the graph, or from a mask that "
+			"is one",
+			value->name);
+	if (s->l->num_states) {
+		s->spec->positions = UINT32_MAX;
+		s->spec->slots = UINT32_MAX;
+	}
+	for (uint32_t i = 0; i < s->l->num_states; i++) {
+		const struct lower_state *state = &s->l->states[i];
+
+		if (state->positions < s->spec->positions)
+			s->spec->positions = state->positions;
+		if (state->slots < s->spec->slots)
+			s->spec->slots = state->slots;
+	}
+	op = qeff_select_op(s, NULL, QEFF_NSP_ROWS, QEFF_NSP_ROWS_STATIC);
+	if (!op)
+		return -ENOMEM;
+	op->nsp.rows = s->spec->batch;
+	op->nsp.u.rows.from_mask = from_mask;
+	op->in[0] = binding_ref(s, source);
+	if (batch_index && batch_index->is_input)
+		op->in[1] = binding_ref(s, batch_index);
+	return 0;
+}
+
+static int select_gather(struct select *s, const struct qeff_node *node)
+{
+	const struct qeff_value *table = qeff_node_input(node, 0);
+	const struct qeff_value *indices = qeff_node_input(node, 1);
+	bool by_position = indices == s->positions;
+	struct lower_op *op;
+	uint32_t entries, width;
+	int rc;
+
+	if (qeff_node_int(node, "axis", 0) != 0 || !qeff_select_is_float(table) ||
+	    table->shape.rank != 2)
+		return qeff_select_refuse(s, node,
+					  "a lookup is along axis 0 of a matrix of weights");
+	if (!by_position && !is_token_input(s, indices))
+		return qeff_select_refuse(s, node,
+					  "%s is neither position_ids nor an input of tokens",
+					  indices->name);
+	entries = (uint32_t)qeff_select_dim(table, 0);
+	width = (uint32_t)qeff_select_dim(table, 1);
+	if (by_position && entries < s->spec->positions)
+		return qeff_select_refuse(s, node, "%s has %u positions, %u are needed",
+					  table->name, entries, s->spec->positions);
+	op = qeff_select_op(s, node, QEFF_NSP_GATHER, QEFF_NSP_ROWS_TOKENS);
+	if (!op)
+		return -ENOMEM;
+	op->nsp.u.gather.entries = entries;
+	op->nsp.u.gather.width = width;
+	op->nsp.u.gather.scale = 1;
+	op->nsp.u.gather.from_position = by_position;
+	if (!by_position)
+		op->in[0] = binding_ref(s, indices);
+	/* Every NSP sees small tables; a vocabulary is packed and spread, and a tied head shares
+	 * it. */
+	if (by_position || entries <= QEFF_NSP_PANEL) {
+		rc = qeff_select_table(s, node, table, entries, width, &op->in[1]);
+	} else {
+		op->nsp.u.gather.packed = 1;
+		rc = qeff_select_weight(s, node, table, false, &op->weight);
+	}
+	if (rc)
+		return rc;
+	return qeff_select_write(s, op, node->outputs[0], QEFF_NSP_ROWS_TOKENS, width, false);
+}
+
+static int select_norm(struct select *s, const struct qeff_node *node, uint8_t kind)
+{
+	const struct qeff_value *x = qeff_node_input(node, 0);
+	const struct lower_tensor *tensor;
+	uint32_t in, width, total;
+	struct lower_op *op;
+	uint8_t domain;
+	int rc = qeff_select_input(s, node, 0, &in);
+
+	if (rc)
+		return rc;
+	if (kind == QEFF_NSP_NORM_LAYER && qeff_node_int(node, "axis", -1) != -1 &&
+	    qeff_node_int(node, "axis", -1) != (int64_t)x->shape.rank - 1)
+		return qeff_select_refuse(s, node, "only the last axis can be normalised");
+	tensor = &s->spec->tensors[in];
+	total = tensor->width;
+	domain = tensor->domain;
+	width = (uint32_t)qeff_select_dim(x, x->shape.rank - 1);
+	if (!width || total % width)
+		return qeff_select_refuse(s, node, "rows of %u in groups of %u", total, width);
+	op = qeff_select_op(s, node, QEFF_NSP_NORM, domain);
+	if (!op)
+		return -ENOMEM;
+	op->nsp.u.norm.width = width;
+	op->nsp.u.norm.groups = total / width;
+	op->nsp.u.norm.kind = kind;
+	op->nsp.u.norm.epsilon =
+		qeff_node_float(node, "epsilon", kind == QEFF_NSP_NORM_L2 ? 1e-12f : 1e-5f);
+	qeff_select_read(op, 0, in);
+	if (kind != QEFF_NSP_NORM_L2)
+		rc = qeff_select_table(s, node, qeff_node_input(node, 1), 1, width, &op->in[1]);
+	if (!rc && qeff_node_input(node, 2))
+		rc = qeff_select_table(s, node, qeff_node_input(node, 2), 1, width, &op->in[2]);
+	if (rc)
+		return rc;
+	return qeff_select_write(s, op, node->outputs[0], domain, total,
+				 s->slots[x->index].head_major);
+}
+
+static int select_rms_norm(struct select *s, const struct qeff_node *node)
+{
+	return select_norm(s, node, QEFF_NSP_NORM_RMS);
+}
+
+static int select_layer_norm(struct select *s, const struct qeff_node *node)
+{
+	return select_norm(s, node, QEFF_NSP_NORM_LAYER);
+}
+
+static int select_l2_norm(struct select *s, const struct qeff_node *node)
+{
+	return select_norm(s, node, QEFF_NSP_NORM_L2);
+}
+
+/* [batch, seq, heads, dim] <-> [batch, heads, seq, dim]: the same compacted rows. */
+static int select_transpose(struct select *s, const struct qeff_node *node)
+{
+	const struct qeff_attribute *perm = qeff_node_attribute(node, "perm");
+	const struct qeff_value *x = qeff_node_input(node, 0);
+	static const int64_t swap[] = { 0, 2, 1, 3 };
+
+	if (x->is_initialiser)
+		return 0; /* its readers look through it */
+	if (!perm || perm->count != 4 || memcmp(perm->ints, swap, sizeof(swap)) ||
+	    qeff_select_tensor(s, x) == LOWER_NONE)
+		return qeff_select_refuse(s, node, "only heads and positions can change places");
+	s->slots[node->outputs[0]->index] = s->slots[x->index];
+	s->slots[node->outputs[0]->index].head_major = !s->slots[x->index].head_major;
+	return 0;
+}
+
+static int select_reshape(struct select *s, const struct qeff_node *node)
+{
+	const struct qeff_value *x = qeff_node_input(node, 0);
+	const struct qeff_value *y = node->outputs[0];
+
+	if (qeff_select_tensor(s, x) == LOWER_NONE || s->slots[x->index].head_major ||
+	    x->shape.rank < 2 || y->shape.rank < 2 ||
+	    qeff_select_dim(x, 0) != qeff_select_dim(y, 0) ||
+	    qeff_select_dim(x, 1) != qeff_select_dim(y, 1))
+		return qeff_select_refuse(s, node, "only columns can be split or merged");
+	s->slots[y->index] = s->slots[x->index];
+	return 0;
+}
+
+static int reduce(struct select *s, const struct qeff_node *node, uint8_t kind)
+{
+	struct lower_op *op;
+	uint32_t in, width;
+	int rc = qeff_select_input(s, node, 0, &in);
+
+	if (rc)
+		return rc;
+	if (s->spec->tensors[in].domain != QEFF_NSP_ROWS_TOKENS ||
+	    qeff_node_input(node, 1) != s->positions)
+		return qeff_select_refuse(s, node, "it reduces rows of tokens at position_ids");
+	width = s->spec->tensors[in].width;
+	op = qeff_select_op(s, node, QEFF_NSP_REDUCE, QEFF_NSP_ROWS_SEGMENTS);
+	if (!op)
+		return -ENOMEM;
+	op->nsp.u.reduce.width = width;
+	op->nsp.u.reduce.kind = kind;
+	qeff_select_read(op, 0, in);
+	return qeff_select_write(s, op, node->outputs[0], QEFF_NSP_ROWS_SEGMENTS, width, false);
+}
+
+static int select_last_token(struct select *s, const struct qeff_node *node)
+{
+	return reduce(s, node, QEFF_NSP_REDUCE_LAST);
+}
+
+static int select_pool(struct select *s, const struct qeff_node *node)
+{
+	static const struct {
+		const char *mode;
+		uint8_t kind;
+	} modes[] = {
+		{ "mean", QEFF_NSP_REDUCE_MEAN },
+		{ "max", QEFF_NSP_REDUCE_MAX },
+		{ "cls", QEFF_NSP_REDUCE_FIRST },
+		{ "last", QEFF_NSP_REDUCE_LAST },
+	};
+	const char *mode = qeff_node_string(node, "mode", "");
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (!strcmp(mode, modes[i].mode))
+			return reduce(s, node, modes[i].kind);
+	return qeff_select_refuse(s, node, "pooling \"%s\" is unknown", mode);
+}
+
+static int select_identity(struct select *s, const struct qeff_node *node)
+{
+	uint32_t in;
+	int rc = qeff_select_input(s, node, 0, &in);
+
+	if (!rc)
+		s->slots[node->outputs[0]->index] = s->slots[qeff_node_input(node, 0)->index];
+	return rc;
+}
+
+/* ROWS has it already. */
+static int select_positions(struct select *s, const struct qeff_node *node)
+{
+	if (node->outputs[0] != s->positions)
+		return qeff_select_refuse(s, node, "a second source of positions");
+	return 0;
+}
+
+static const struct {
+	const char *op;
+	int (*select)(struct select *s, const struct qeff_node *node);
+} handlers[] = {
+	{ "Gather", select_gather },
+	{ "Identity", select_identity },
+	{ "LayerNormalization", select_layer_norm },
+	{ "Reshape", select_reshape },
+	{ "Transpose", select_transpose },
+	{ "qeff.Attention", qeff_select_attention },
+	{ "qeff.CtxGather", qeff_select_cache },
+	{ "qeff.CtxScatter", qeff_select_scatter },
+	{ "qeff.L2Normalize", select_l2_norm },
+	{ "qeff.LastToken", select_last_token },
+	{ "qeff.MaskToPositions", select_positions },
+	{ "qeff.Pool", select_pool },
+	{ "qeff.RMSNorm", select_rms_norm },
+	{ "qeff.RotaryEmbedding", qeff_select_rotary },
+};
+
+static int select_node(struct select *s, const struct qeff_node *node)
+{
+	uint32_t index = node->outputs[0]->index;
+	int rc;
+
+	if (s->absorbed[index])
+		return 0;
+	if (s->matmul_of[index])
+		return qeff_select_emit_product(s, &s->matmuls[s->matmul_of[index] - 1]);
+	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
+		if (qeff_node_is(node, handlers[i].op))
+			return handlers[i].select(s, node);
+	rc = qeff_select_pointwise(s, node);
+	if (rc == 1)
+		return qeff_select_refuse(s, node, "the operator is not known here");
+	return rc;
+}
+
+/* Copies what an output has become to where the application sees it. */
+static int select_output(struct select *s, uint32_t index)
+{
+	const struct qeff_value *value = s->graph->outputs[index];
+	const struct select_slot *slot = &s->slots[value->index];
+	const struct lower_tensor *tensor;
+	struct lower_op *op;
+	uint64_t elements;
+	uint32_t out_rows;
+
+	if (slot->kind == SLOT_STATE)
+		return 0;
+	if (slot->kind != SLOT_TENSOR || slot->head_major)
+		return qeff_error_set(s->err, -ENOTSUP,
+				      "output %s is not an activation [batch, ...]", value->name);
+	tensor = &s->spec->tensors[slot->index];
+	out_rows = tensor->domain == QEFF_NSP_ROWS_SEGMENTS ? s->spec->batch
+							    : s->spec->batch * s->spec->seq;
+	if (!qeff_graph_shape_elements(&value->shape, &elements) ||
+	    elements != (uint64_t)out_rows * tensor->width)
+		return qeff_error_set(s->err, -ENOTSUP, "output %s has other numbers than %u x %u",
+				      value->name, out_rows, tensor->width);
+	op = qeff_select_op(s, value->producer, QEFF_NSP_COPY, tensor->domain);
+	if (!op)
+		return -ENOMEM;
+	op->nsp.u.copy.width = tensor->width;
+	op->nsp.u.copy.out_rows = out_rows;
+	op->name = value->name;
+	qeff_select_read(op, 0, slot->index);
+	op->out = (struct lower_ref){ LOWER_REF_BINDING, s->l->num_inputs + index };
+	return 0;
+}
+
+int qeff_lower_select(struct qeff_lowering *l, uint32_t spec, const struct qeff_graph *graph,
+		      struct qeff_error *err)
+{
+	struct select s = { .l = l, .spec = &l->specs[spec], .graph = graph, .err = err };
+	uint32_t values = graph->num_values ? graph->num_values : 1;
+	int rc;
+
+	s.slots = calloc(values, sizeof(*s.slots));
+	s.absorbed = calloc(values, sizeof(*s.absorbed));
+	s.matmul_of = calloc(values, sizeof(*s.matmul_of));
+	rc = s.slots && s.absorbed && s.matmul_of ? 0 : lower_no_memory(err);
+	if (!rc)
+		rc = select_rows(&s);
+	if (!rc)
+		rc = qeff_select_products(&s);
+	for (uint32_t i = 0; !rc && i < graph->num_nodes; i++)
+		rc = select_node(&s, graph->nodes[i]);
+	for (uint32_t i = 0; !rc && i < graph->num_outputs; i++)
+		rc = select_output(&s, i);
+	free(s.matmuls);
+	free(s.matmul_of);
+	free(s.absorbed);
+	free(s.slots);
+	return rc;
+}
