@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The NSP program: what the static constants of a package begin with, and what every NSP interprets.
+ * The NSP program: what the static constants of a package begin with, and what every NSP
+ * interprets.
  *
- * Flat, versioned, relocatable, little-endian. It is validated once, when it is loaded, and then run without
- * parsing. docs/design/nsp-program.md explains the model; this header is the layout and belongs to compiler and
- * card alike, Hexagon included, so it needs nothing but fixed-width integers.
+ * Flat, versioned, relocatable, little-endian. It is validated once, when it is loaded, and then
+ * run without parsing. docs/design/nsp-program.md explains the model; this header is the layout and
+ * belongs to compiler and card alike, Hexagon included, so it needs nothing but fixed-width
+ * integers.
  *
- * Layout of the static constants: header, then the tables it points to, then everything that operations refer
- * to with space QEFF_NSP_CONST: a region shared by all NSPs (vectors, lookup tables), then one region for each NSP
- * with its share of the packed weights.
+ * Layout of the static constants: header, then the tables it points to, then everything that
+ * operations refer to with space QEFF_NSP_CONST: a region shared by all NSPs (vectors, lookup
+ * tables), then one region for each NSP with its share of the packed weights.
  */
 #ifndef QEFF_NSP_PROGRAM_H
 #define QEFF_NSP_PROGRAM_H
@@ -16,33 +18,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define QEFF_NSP_MAGIC 0x46455153u /* bytes "SQEF" */
-#define QEFF_NSP_VERSION_MAJOR 0   /* 1 once the format is stable; another major is refused */
-#define QEFF_NSP_VERSION_MINOR 1   /* a larger minor than the reader's is refused */
+#define QEFF_NSP_MAGIC	       0x46455153u /* bytes "SQEF" */
+#define QEFF_NSP_VERSION_MAJOR 0 /* 1 once the format is stable; another major is refused */
+#define QEFF_NSP_VERSION_MINOR 1 /* a larger minor than the reader's is refused */
 
 /* The exec-context major of packages that hold no Hexagon code: no firmware has it. */
 #define QEFF_NSP_EXEC_CONTEXT_MAJOR 0x5145
 
-#define QEFF_NSP_MAX_NSPS 16
+#define QEFF_NSP_MAX_NSPS	   16
 #define QEFF_NSP_MAX_SCRATCH_BYTES (8u << 20) /* VTCM */
-#define QEFF_NSP_MAX_OPS (1u << 20)
-#define QEFF_NSP_MAX_TILES (1u << 24)
-#define QEFF_NSP_MAX_SPECS 256
-#define QEFF_NSP_MAX_PHASES (1u << 20)
-#define QEFF_NSP_MAX_ROWS (1u << 20) /* batch x seq of one specialisation */
-#define QEFF_NSP_MAX_WIDTH (1u << 24) /* columns of any operand */
-#define QEFF_NSP_PANEL 32 /* outputs of a weight panel */
-#define QEFF_NSP_PANEL_ROW_BYTES 128
+#define QEFF_NSP_MAX_OPS	   (1u << 20)
+#define QEFF_NSP_MAX_TILES	   (1u << 24)
+#define QEFF_NSP_MAX_SPECS	   256
+#define QEFF_NSP_MAX_PHASES	   (1u << 20)
+#define QEFF_NSP_MAX_ROWS	   (1u << 20) /* batch x seq of one specialisation */
+#define QEFF_NSP_MAX_POSITIONS	   (1u << 24)
+#define QEFF_NSP_MAX_WIDTH	   (1u << 24) /* columns of any operand */
+#define QEFF_NSP_PANEL		   32	      /* outputs of a weight panel */
+#define QEFF_NSP_PANEL_ROW_BYTES   128
 
 /* A reference: space in bits 63:60, byte offset in bits 55:0. QEFF_NSP_NONE: no operand. */
 enum qeff_nsp_space {
 	QEFF_NSP_CONST = 0, /* from the first byte of the static constants; read only */
 	QEFF_NSP_DDR = 1,   /* from the first byte of the static shared DDR */
 };
-#define QEFF_NSP_NONE UINT64_MAX
+#define QEFF_NSP_NONE		    UINT64_MAX
 #define QEFF_NSP_REF(space, offset) (((uint64_t)(space) << 60) | (uint64_t)(offset))
-#define QEFF_NSP_REF_SPACE(ref) ((unsigned int)((ref) >> 60))
-#define QEFF_NSP_REF_OFFSET(ref) ((ref) & 0x00ffffffffffffffull)
+#define QEFF_NSP_REF_SPACE(ref)	    ((unsigned int)((ref) >> 60))
+#define QEFF_NSP_REF_OFFSET(ref)    ((ref)&0x00ffffffffffffffull)
 
 enum qeff_nsp_type {
 	QEFF_NSP_F32 = 0,
@@ -55,9 +58,10 @@ enum qeff_nsp_type {
 
 /* How many rows an operation has. */
 enum qeff_nsp_domain {
-	QEFF_NSP_ROWS_STATIC = 0,   /* op.rows of them */
-	QEFF_NSP_ROWS_TOKENS = 1,   /* the live tokens of this inference, at most op.rows */
-	QEFF_NSP_ROWS_SEGMENTS = 2, /* the batch entries with at least one live token, at most op.rows */
+	QEFF_NSP_ROWS_STATIC = 0, /* op.rows of them */
+	QEFF_NSP_ROWS_TOKENS = 1, /* the live tokens of this inference, at most op.rows */
+	/* The batch entries with at least one live token, at most op.rows. */
+	QEFF_NSP_ROWS_SEGMENTS = 2,
 };
 
 enum qeff_nsp_code {
@@ -120,12 +124,15 @@ struct qeff_nsp_state {
 };
 
 /*
- * ROWS: reads the inputs that say which rows live and builds the row table, which the executor keeps to itself.
- * Runs alone in the first phase of every specialisation, as one tile.
- * in[0]: i64 [batch, seq] (stride = seq * 8): position_ids (dead: -1) or attention_mask (dead: 0; the
+ * ROWS: reads the inputs that say which rows live and builds the row table, which the executor
+ * keeps to itself. Runs alone in the first phase of every specialisation, as one tile.
+ *
+ * in[0]: i64 [batch, seq], stride seq * 8: position_ids (dead: -1) or attention_mask (dead: 0; the
  * position of a live token is then the number of live tokens before it in its batch entry).
+ *
  * in[1]: i64 [batch] batch_index (slot of each batch entry), or none: slot = batch entry.
- * A position >= spec.positions or a slot >= spec.slots is a fault.
+ *
+ * A position below -1 or >= spec.positions, or a slot outside [0, spec.slots), is a fault.
  */
 struct qeff_nsp_rows_params {
 	uint8_t from_mask; /* 1: in[0] is an attention mask */
@@ -133,13 +140,18 @@ struct qeff_nsp_rows_params {
 };
 
 /*
- * GATHER: out[row] (+)= scale * table[index(row)].
- * The table is in the constants: row-major (in[1], stride between entries) or packed as weights, F32, F16 or
- * BF16 (packed 1; tile.data is the panel of entry tile.begin, tile.begin a multiple of 32). Tiles cover ranges
- * of entries; a tile handles the rows whose index falls in its range. The tile that ends at @entries also takes
- * indices outside the table: it writes zeros and records a fault.
- * in[0]: index source: i64 [batch, seq] read at the token's source position (index 0), or none with
- * from_position 1: the token's position, or from_position 2: always entry 0.
+ * GATHER: out[row] (+)= scale * table[index(row)], rows are tokens.
+ *
+ * in[0]: i64 [batch, seq], stride seq * 8: the index, read at the token's source position; or none
+ * with from_position 1 (the token's position) or 2 (always entry 0).
+ *
+ * The table is in the constants, F32, F16 or BF16: row-major at in[1] (stride between entries), or,
+ * with packed 1, packed like the weights of a MATMUL with @entries outputs and @width inputs: then
+ * in[1] holds only the type (at NONE), tile.data is the panel of entry tile.begin, and tile.begin
+ * is a multiple of 32.
+ *
+ * Tiles cover ranges of entries; a tile handles the rows whose index falls in its range. The tile
+ * that ends at @entries also takes indices outside the table: it writes zeros and records a fault.
  */
 struct qeff_nsp_gather_params {
 	uint32_t entries;
@@ -153,10 +165,13 @@ struct qeff_nsp_gather_params {
 
 /*
  * MATMUL: out[row, n] = add[row, n] + mul[row, n] * f(bias[n] + sum over k of x[row, k] w[n, k])
- * with k ascending and one accumulator per output. Tiles cover ranges of outputs, begin a multiple of 32, end a
- * multiple of 32 or outputs; tile.data is the first panel of the range.
- * in[0] x; in[1] bias (CONST f32 vector, stride 0) or none; in[2] mul or none; in[3] add or none; out.
- * out may be the same memory as in[2] or in[3], with equal strides.
+ * with k ascending and one accumulator per output.
+ *
+ * in[0] x; in[1] bias (CONST f32 vector, stride 0) or none; in[2] mul or none; in[3] add or none;
+ * out. out may be the same memory as in[2] or in[3], with equal strides and types; not as in[0].
+ *
+ * Tiles cover ranges of outputs, begin a multiple of 32, end a multiple of 32 or outputs; tile.data
+ * is the first panel of the range, a multiple of 128 bytes in the constants.
  */
 struct qeff_nsp_matmul_params {
 	uint32_t inputs;      /* K */
@@ -172,7 +187,8 @@ struct qeff_nsp_matmul_params {
  * RMS    x / sqrt(mean(x^2) + eps) * gamma
  * LAYER  (x - mean) / sqrt(mean((x - mean)^2) + eps) * gamma + beta
  * L2     x / max(sqrt(sum x^2), eps)
- * in[0] x; in[1] gamma or none (1); in[2] beta or none (0), both CONST f32 vectors of @width; out may be x.
+ * in[0] x; in[1] gamma or none (1); in[2] beta or none (0), both CONST f32 vectors of @width; out
+ * may be x.
  */
 enum qeff_nsp_norm { QEFF_NSP_NORM_RMS = 0, QEFF_NSP_NORM_LAYER = 1, QEFF_NSP_NORM_L2 = 2 };
 struct qeff_nsp_norm_params {
@@ -184,9 +200,12 @@ struct qeff_nsp_norm_params {
 };
 
 /*
- * POINTWISE: an expression over in[0..3], element by element, for @width columns. The instructions stand in the
- * program's expression table; registers 0..3 begin as in[0..3], the result is the last instruction's dst.
- * An operand with stride 0 is a vector that every row uses. out may be one of the inputs, with equal strides.
+ * POINTWISE: an expression over in[0..3], element by element, for @width columns. The instructions
+ * stand in the program's expression table; registers 0..3 begin as in[0..3], a register must be set
+ * before it is read, and the result is the last instruction's dst.
+ *
+ * An operand with stride 0 is a vector that every row uses. out may be one of the inputs, with
+ * equal strides and types.
  */
 enum qeff_nsp_instruction_code {
 	QEFF_NSP_I_FUNCTION = 0, /* dst = function b of a */
@@ -211,10 +230,11 @@ struct qeff_nsp_pointwise_params {
 };
 
 /*
- * ROPE: rotates pairs of the first @rotary columns of each head by the token's position, from tables of
- * cosines and sines in the constants: f32 [positions, rotary / 2] each (in[1] cos, in[2] sin).
- * Pairs are (i, i + rotary / 2), or (2i, 2i + 1) with interleaved. in[0] x, out: may be the same.
- * Columns are heads * head_dim wide. Tiles cover ranges of heads.
+ * ROPE: rotates pairs of the first @rotary columns of each head by the token's position, from
+ * tables of cosines and sines in the constants: f32 [positions, rotary / 2] each (in[1] cos, in[2]
+ * sin). Pairs are (i, i + rotary / 2), or (2i, 2i + 1) with interleaved. Other columns are copied.
+ *
+ * in[0] x; out may be the same. Columns are heads * head_dim wide. Tiles cover ranges of heads.
  */
 struct qeff_nsp_rope_params {
 	uint32_t heads;
@@ -225,7 +245,8 @@ struct qeff_nsp_rope_params {
 	uint8_t reserved[7];
 };
 
-/* SCATTER (CtxScatter): state[slot(row), head, position(row)] = in[0][row, head]. Tiles: ranges of heads. */
+/* SCATTER (CtxScatter): state[slot(row), head, position(row)] = in[0][row, head]. Tiles: ranges of
+ * heads. */
 struct qeff_nsp_scatter_params {
 	struct qeff_nsp_state state;
 	uint32_t heads;
@@ -233,12 +254,17 @@ struct qeff_nsp_scatter_params {
 };
 
 /*
- * ATTENTION: softmax(scale * q k^T) v for each row and head, in one pass over blocks of keys with an online
- * softmax. Head h reads KV head h / (heads / kv_heads). in[0] q; out [heads * value_dim].
- * from_state 1: keys and values are retained state; a row sees positions 0 .. its own (causal always).
- * from_state 0: in[1], in[2] are rows of this inference [kv_heads * dim]; a row sees the live tokens of its own
- * batch entry, up to itself if causal. Tiles: ranges of heads.
- * window > 0: only the last window keys up to the row's own position. softcap > 0: cap * tanh(score / cap).
+ * ATTENTION: softmax(scale * q k^T) v for each row (a token) and head, in one pass over blocks of
+ * keys with an online softmax. Head h reads KV head h / (heads / kv_heads). in[0] q [heads *
+ * head_dim]; out [heads * value_dim]. Tiles cover ranges of heads.
+ *
+ * from_state 1: keys and values are retained state; a row sees positions 0 .. its own (causal
+ * always).
+ *
+ * from_state 0: in[1] [kv_heads * head_dim] and in[2] [kv_heads * value_dim] are rows of this
+ * inference; a row sees the live tokens of its own batch entry, up to itself if causal.
+ *
+ * window > 0: only the last window keys up to the row's own. softcap > 0: cap * tanh(score / cap).
  */
 struct qeff_nsp_attention_params {
 	struct qeff_nsp_state key;
@@ -255,7 +281,8 @@ struct qeff_nsp_attention_params {
 	uint8_t reserved[2];
 };
 
-/* REDUCE: rows are segments: out[segment] = kind over the segment's tokens of in[0] (rows of tokens). */
+/* REDUCE: rows are segments: out[segment] = kind over the segment's tokens of in[0] (rows of
+ * tokens). */
 enum qeff_nsp_reduce {
 	QEFF_NSP_REDUCE_MEAN = 0,
 	QEFF_NSP_REDUCE_MAX = 1,
@@ -270,9 +297,12 @@ struct qeff_nsp_reduce_params {
 };
 
 /*
- * COPY: out[source(row)] = in[0][row] for live rows, zeros for every other of the @out_rows rows of out: from
- * compacted rows to the shape the application sees. Source is batch * seq + column for tokens, the batch entry
- * for segments, the row itself for static rows.
+ * COPY: out[source(row)] = in[0][row] for live rows, zeros for every other of the @out_rows rows of
+ * out: from compacted rows to the shape the application sees. Source is batch * seq + column for
+ * tokens, the batch entry for segments, the row itself for static rows.
+ *
+ * Float types convert into each other, I32 and I64 are copied as they are. Row parts of its tiles
+ * cut the rows of out, dead ones included.
  */
 struct qeff_nsp_copy_params {
 	uint32_t width;
@@ -314,10 +344,10 @@ struct qeff_nsp_op {
 /**
  * struct qeff_nsp_tile - the part of an operation that one NSP does
  * @op: index of the operation
- * @begin, @end: range of outputs, heads, table entries or columns, as the operation says; COPY, NORM, POINTWISE:
- *		 0 and 0 (whole rows)
- * @row_part, @row_parts: rows [live * part / parts, live * (part + 1) / parts) of the rows alive in this
- *			  inference; 0 of 1 is all
+ * @begin, @end: range of outputs (MATMUL), table entries (GATHER), heads (ROPE, SCATTER,
+ *ATTENTION); 0 and 0 for the others, which take whole rows
+ * @row_part, @row_parts: rows [live * part / parts, live * (part + 1) / parts) of the rows alive in
+ *			  this inference; 0 of 1 is all
  * @data: reference of the packed weights of this range, or QEFF_NSP_NONE
  */
 struct qeff_nsp_tile {
@@ -334,7 +364,8 @@ struct qeff_nsp_tile {
  * @batch, @seq: shape of the token inputs
  * @positions: positions that ROWS accepts (context length)
  * @slots: slots that ROWS accepts
- * @first_phase, @phases: its phases
+ * @first_phase, @phases: its phases; specialisations share out the program's phases in order, so
+ *			  @first_phase is where the one before ends
  */
 struct qeff_nsp_spec {
 	uint32_t batch;
@@ -351,13 +382,14 @@ struct qeff_nsp_spec {
  * @program_bytes: header and tables; constants proper start behind
  * @const_bytes: the whole static constants
  * @ddr_bytes: static shared DDR: I/O first, then retained state, then the arena
- * @control: offset in DDR of struct qeff_nsp_control (an input), @stats: of struct qeff_nsp_stats (an output)
+ * @control: offset in DDR of struct qeff_nsp_control (an input), @stats: of struct qeff_nsp_stats
+ * (an output)
  * @state_offset, @arena_offset: regions of DDR, multiples of 4096; I/O is [0, @state_offset)
  * @scratch_bytes: per NSP, enough for every operation (checked)
  * @*_offset of tables: from the first byte of the header, multiples of 8
  *
- * The tile table is NSP-major: NSP n's tiles of phase p are tile_index[n * (phases + 1) + p] up to, not
- * including, tile_index[n * (phases + 1) + p + 1]; u32 each.
+ * The tile table is NSP-major: NSP n's tiles of phase p are tile_index[n * (phases + 1) + p] up to,
+ * not including, tile_index[n * (phases + 1) + p + 1]; u32 each.
  */
 struct qeff_nsp_header {
 	uint32_t magic;
@@ -400,7 +432,9 @@ enum qeff_nsp_fault {
 	QEFF_NSP_FAULT_POSITION = 2,	   /* value: the position, row: source row */
 	QEFF_NSP_FAULT_SLOT = 3,	   /* value: the slot, row: batch entry */
 	QEFF_NSP_FAULT_INDEX = 4,	   /* GATHER: value: the index, row: source row */
-	QEFF_NSP_FAULT_POISON = 5,	   /* debug: a phase wrote arena bytes it did not declare; value: offset */
+	/* Debug: a phase changed arena bytes it did not declare. value: offset in DDR, op: phase.
+	 */
+	QEFF_NSP_FAULT_POISON = 5,
 };
 
 /* What the NSPs report of each inference: the descriptor's stats buffer. */
@@ -411,7 +445,7 @@ struct qeff_nsp_stats {
 	uint32_t fault_op;
 	int64_t fault_value;
 	uint32_t fault_row;
-	uint32_t tokens; /* live tokens of this inference */
+	uint32_t tokens;  /* live tokens of this inference */
 	uint64_t time_us; /* from input doorbell to last phase */
 	uint64_t reserved[3];
 	struct {

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one inner loop of int8 matrix products: rows of codes times one block (32 inputs) of a panel.
+ *
+ * Integer sums are exact and the two f32 operations per block are rounded one by one, so all
+ * instruction sets give the same bits; they differ only in nsp_dot_i8().
+ */
+#ifndef QEFF_NSP_KERNEL_I8_H
+#define QEFF_NSP_KERNEL_I8_H
+
+#include "nsp/vec.h"
+
+#if defined(__HVX__)
+#include <hexagon_types.h>
+#include <hvx_hexagon_protos.h>
+#endif
+
+#define NSP_BLOCK	32 /* inputs that share an activation scale */
+#define NSP_BLOCK_BYTES (NSP_BLOCK / 4 * QEFF_NSP_PANEL_ROW_BYTES)
+#define NSP_I8_ROWS	4 /* rows that share the loading of weights */
+
+/* Integer sums of one block for @rows rows: sums[r][n]. Codes are in [-127, 127] on both sides. */
+NSP_INLINE void nsp_dot_i8(int32_t sums[NSP_I8_ROWS][QEFF_NSP_PANEL], const int8_t *codes,
+			   size_t stride, const uint8_t *block, const int rows)
+{
+#if defined(__AVX512VNNI__)
+	for (int v = 0; v < 2; v++) {
+		__m512i sum[NSP_I8_ROWS] = { 0 }, weights = _mm512_setzero_si512();
+		const __m512i bias = _mm512_set1_epi8((char)0x80);
+
+		/* The instruction wants one side unsigned: codes + 128, minus 128 times the
+		 * weights. */
+		for (int k = 0; k < NSP_BLOCK / 4; k++) {
+			__m512i w = _mm512_loadu_si512(block + k * 128 + v * 64);
+
+			weights = _mm512_dpbusd_epi32(weights, bias, w);
+			for (int r = 0; r < rows; r++) {
+				int32_t four;
+
+				__builtin_memcpy(&four, codes + r * stride + k * 4, 4);
+				sum[r] = _mm512_dpbusd_epi32(
+					sum[r], _mm512_xor_si512(_mm512_set1_epi32(four), bias), w);
+			}
+		}
+		for (int r = 0; r < rows; r++)
+			_mm512_storeu_si512(sums[r] + v * 16, _mm512_sub_epi32(sum[r], weights));
+	}
+#elif defined(__AVX2__)
+	const __m256i ones = _mm256_set1_epi16(1);
+
+	for (int v = 0; v < 4; v++) {
+		__m256i sum[NSP_I8_ROWS] = { 0 };
+
+		/* |w| times x with w's sign: pairs stay below 2 * 127 * 127 and cannot saturate. */
+		for (int k = 0; k < NSP_BLOCK / 4; k++) {
+			__m256i w =
+				_mm256_loadu_si256((const __m256i_u *)(block + k * 128 + v * 32));
+			__m256i magnitude = _mm256_abs_epi8(w);
+
+			for (int r = 0; r < rows; r++) {
+				int32_t four;
+				__m256i x, pairs;
+
+				__builtin_memcpy(&four, codes + r * stride + k * 4, 4);
+				x = _mm256_sign_epi8(_mm256_set1_epi32(four), w);
+				pairs = _mm256_maddubs_epi16(magnitude, x);
+				sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(pairs, ones));
+			}
+		}
+		for (int r = 0; r < rows; r++)
+			_mm256_storeu_si256((__m256i_u *)(sums[r] + v * 8), sum[r]);
+	}
+#elif defined(__HVX__)
+	HVX_Vector sum[NSP_I8_ROWS];
+
+	for (int r = 0; r < rows; r++)
+		sum[r] = Q6_V_vzero();
+	for (int k = 0; k < NSP_BLOCK / 4; k++) {
+		HVX_Vector w = *(const HVX_Vector *)(block + k * 128);
+
+		for (int r = 0; r < rows; r++) {
+			int32_t four;
+
+			__builtin_memcpy(&four, codes + r * stride + k * 4, 4);
+			sum[r] = Q6_Vw_vrmpyacc_VwVbVb(sum[r], w, Q6_V_vsplat_R(four));
+		}
+	}
+	for (int r = 0; r < rows; r++)
+		*(HVX_Vector *)sums[r] = sum[r];
+#else
+	for (int r = 0; r < rows; r++) {
+		const int8_t *x = codes + r * stride;
+
+		for (int n = 0; n < QEFF_NSP_PANEL; n++)
+			sums[r][n] = 0;
+		for (int k = 0; k < NSP_BLOCK / 4; k++)
+			for (int n = 0; n < QEFF_NSP_PANEL; n++) {
+				const int8_t *w = (const int8_t *)block + k * 128 + n * 4;
+
+				sums[r][n] += w[0] * x[k * 4] + w[1] * x[k * 4 + 1] +
+					      w[2] * x[k * 4 + 2] + w[3] * x[k * 4 + 3];
+			}
+	}
+#endif
+}
+
+NSP_INLINE void nsp_block_i8_rows(float *sums, const int8_t *codes, size_t codes_stride,
+				  const float *scales, size_t scales_stride, const uint8_t *block,
+				  const float *weight_scales, const int rows)
+{
+	int32_t dots[NSP_I8_ROWS][QEFF_NSP_PANEL] __attribute__((aligned(128)));
+
+	nsp_dot_i8(dots, codes, codes_stride, block, rows);
+	for (int r = 0; r < rows; r++) {
+		float scale = scales[r * scales_stride];
+
+		for (int n = 0; n < QEFF_NSP_PANEL; n += VF) {
+			vi dot = *(const vi *)(dots[r] + n);
+			vf product = __builtin_convertvector(dot, vf) *
+				     (vf_load(weight_scales + n) * scale);
+
+			vf_store(sums + r * 32 + n, vf_load(sums + r * 32 + n) + product);
+		}
+	}
+}
+
+/**
+ * nsp_block_i8 - sums[r][0..31] += one block's products, for each of @rows rows
+ * @codes, @codes_stride: the block's 32 codes of row 0, bytes to the next row's
+ * @scales, @scales_stride: the block's activation scale of row 0, floats to the next row's
+ * @block: NSP_BLOCK_BYTES of the panel
+ * @weight_scales: 32 scales of the block's scale group
+ */
+NSP_INLINE void nsp_block_i8(float *sums, const int8_t *codes, size_t codes_stride,
+			     const float *scales, size_t scales_stride, const uint8_t *block,
+			     const float *weight_scales, uint32_t rows)
+{
+	for (; rows >= NSP_I8_ROWS; rows -= NSP_I8_ROWS) {
+		nsp_block_i8_rows(sums, codes, codes_stride, scales, scales_stride, block,
+				  weight_scales, NSP_I8_ROWS);
+		sums += NSP_I8_ROWS * QEFF_NSP_PANEL;
+		codes += NSP_I8_ROWS * codes_stride;
+		scales += NSP_I8_ROWS * scales_stride;
+	}
+	for (; rows; rows--) {
+		nsp_block_i8_rows(sums, codes, codes_stride, scales, scales_stride, block,
+				  weight_scales, 1);
+		sums += QEFF_NSP_PANEL;
+		codes += codes_stride;
+		scales += scales_stride;
+	}
+}
+
+/* Codes and scale of one block of activations; false if a number is not finite. */
+NSP_INLINE int nsp_quantise_block(int8_t *codes, float *scale, const float *x)
+{
+	const vf to_integer = vf_set(0x1.8p+23f);
+	int32_t lanes[VF] __attribute__((aligned(64)));
+	vi largest = {};
+	float absmax, factor;
+
+	for (int i = 0; i < NSP_BLOCK; i += VF) {
+		/* As integers, NaN > infinity > every finite magnitude. */
+		vi bits = (vi)vf_load(x + i) & 0x7fffffff;
+		vi mask = bits > largest;
+
+		largest = (mask & bits) | (~mask & largest);
+	}
+	*(vi *)lanes = largest;
+	for (int i = 1; i < VF; i++)
+		lanes[0] = lanes[i] > lanes[0] ? lanes[i] : lanes[0];
+	if (lanes[0] >= 0x7f800000) {
+		__builtin_memset(codes, 0, NSP_BLOCK);
+		*scale = 0;
+		return 0;
+	}
+	absmax = qeff_f32_of_bits((uint32_t)lanes[0]);
+	/* So small that 127 / absmax overflows: as good as zeros. */
+	factor = absmax < 0x1p-120f ? 0 : 127.0f / absmax;
+	*scale = absmax < 0x1p-120f ? 0 : absmax / 127.0f;
+	for (int i = 0; i < NSP_BLOCK; i += VF) {
+		vi rounded = (vi)(vf_load(x + i) * factor + to_integer) - 0x4b400000;
+
+		*(vi *)lanes = rounded;
+		for (int j = 0; j < VF; j++)
+			codes[i + j] = (int8_t)lanes[j];
+	}
+	return 1;
+}
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * MATMUL: rows times packed panels, with its epilogue.
+ *
+ * Rows go in groups that stay in cache while a panel is used on all of them. x is staged in scratch
+ * where it is not f32 yet, must be rounded to bf16, or becomes int8 codes; weights other than f32
+ * are unpacked in pieces of NSP_PIECE_INPUTS inputs (int8 is multiplied as it is).
+ */
+#include "nsp/kernels.h"
+
+#include "nsp/kernel_f32.h"
+#include "nsp/kernel_i8.h"
+#include "nsp/nsp_math.h"
+#include "nsp/pack.h"
+
+#include <string.h>
+
+struct matmul {
+	const struct nsp_run *run;
+	const struct qeff_nsp_matmul_params *p;
+	struct nsp_matmul_plan plan;
+	float *sums; /* [rows][32] */
+	float *piece;
+	/* f32: a row of x every x_stride floats, in place or staged */
+	const float *x;
+	size_t x_stride;
+	/* int8 */
+	int8_t *codes;	/* [rows][inputs] */
+	float *scales;	/* [rows][inputs / 32] */
+	uint8_t *valid; /* [rows] */
+};
+
+static void stage_codes(struct matmul *m, uint32_t first, uint32_t rows)
+{
+	const struct qeff_nsp_operand *in = &m->run->op->in[0];
+	uint32_t inputs = m->p->inputs, blocks = m->plan.inputs / NSP_BLOCK;
+	uint32_t size = nsp_type_bytes(in->type);
+
+	for (uint32_t r = 0; r < rows; r++) {
+		const uint8_t *at = nsp_in(m->run, in, first + r);
+		int8_t *codes = m->codes + (size_t)r * m->plan.inputs;
+
+		m->valid[r] = 1;
+		for (uint32_t b = 0; b < blocks; b++) {
+			uint32_t left = inputs - b * NSP_BLOCK;
+			float buffer[NSP_BLOCK], last[NSP_BLOCK] = { 0 };
+			const float *x = vf_widen(buffer, at + (size_t)b * NSP_BLOCK * size,
+						  in->type, left < NSP_BLOCK ? left : NSP_BLOCK);
+
+			if (left < NSP_BLOCK) {
+				memcpy(last, x, left * sizeof(float));
+				x = last;
+			}
+			m->valid[r] &= nsp_quantise_block(codes + b * NSP_BLOCK,
+							  &m->scales[(size_t)r * blocks + b], x);
+		}
+	}
+}
+
+static void stage_floats(struct matmul *m, float *staged, uint32_t first, uint32_t rows)
+{
+	const struct qeff_nsp_operand *in = &m->run->op->in[0];
+	uint32_t inputs = m->p->inputs;
+
+	for (uint32_t r = 0; r < rows; r++) {
+		float *to = staged + (size_t)r * inputs;
+		const float *x = vf_widen(to, nsp_in(m->run, in, first + r), in->type, inputs);
+
+		/* bf16 weights meet bf16 activations: their products are exact in f32. */
+		for (uint32_t k = 0; m->p->weight_type == QEFF_NSP_BF16 && k < inputs; k++)
+			to[k] = qeff_bf16_to_f32(qeff_f32_to_bf16(x[k]));
+	}
+	m->x = staged;
+	m->x_stride = inputs;
+}
+
+static void stage(struct matmul *m, uint32_t first, uint32_t rows)
+{
+	const struct qeff_nsp_operand *in = &m->run->op->in[0];
+
+	if (m->p->weight_type == QEFF_NSP_I8) {
+		stage_codes(m, first, rows);
+	} else if (m->plan.row_bytes) {
+		stage_floats(m, (float *)m->codes, first, rows);
+	} else {
+		m->x = (const float *)nsp_in(m->run, in, first);
+		m->x_stride = in->stride_bytes / sizeof(float);
+	}
+}
+
+/* One row of a panel, 32 outputs x 2 inputs, to two rows of f32. */
+NSP_INLINE void unpack_row(float *to, const uint8_t *from, unsigned int type)
+{
+	for (int n = 0; n < QEFF_NSP_PANEL; n += VF) {
+		vi pairs = *(const vi *)(from + n * 4);
+
+		if (type == QEFF_NSP_BF16) {
+			vf_store(to + n, (vf)(pairs << 16));
+			vf_store(to + QEFF_NSP_PANEL + n, (vf)(pairs & (int32_t)0xffff0000));
+			continue;
+		}
+#if defined(__AVX512F__)
+		vf_store(to + n, (vf)_mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)pairs)));
+		vf_store(to + QEFF_NSP_PANEL + n, (vf)_mm512_cvtph_ps(_mm512_cvtepi32_epi16(
+							  _mm512_srli_epi32((__m512i)pairs, 16))));
+#elif defined(__AVX2__)
+		__m256i both = _mm256_packus_epi32((__m256i)(pairs & 0xffff),
+						   _mm256_srli_epi32((__m256i)pairs, 16));
+
+		both = _mm256_permute4x64_epi64(both, 0xd8);
+		vf_store(to + n, (vf)_mm256_cvtph_ps(_mm256_castsi256_si128(both)));
+		vf_store(to + QEFF_NSP_PANEL + n,
+			 (vf)_mm256_cvtph_ps(_mm256_extracti128_si256(both, 1)));
+#else
+		for (int i = 0; i < VF; i++) {
+			to[n + i] = qeff_f16_to_f32((uint16_t)pairs[i]);
+			to[QEFF_NSP_PANEL + n + i] =
+				qeff_f16_to_f32((uint16_t)((uint32_t)pairs[i] >> 16));
+		}
+#endif
+	}
+}
+
+static void multiply_float(struct matmul *m, const uint8_t *panel, uint32_t rows)
+{
+	uint32_t inputs = m->p->inputs, type = m->p->weight_type;
+	/* A single row needs no piece to stay in cache. */
+	uint32_t most = type == QEFF_NSP_F32 && rows == 1 ? inputs : NSP_PIECE_INPUTS;
+
+	for (uint32_t k = 0; k < inputs; k += most) {
+		uint32_t count = inputs - k < most ? inputs - k : most;
+		struct nsp_panel piece = { (const float *)panel, QEFF_NSP_PANEL };
+
+		if (type != QEFF_NSP_F32) {
+			for (uint32_t r = 0; r < count; r += 2)
+				unpack_row(m->piece + (size_t)r * QEFF_NSP_PANEL,
+					   panel + (size_t)r / 2 * QEFF_NSP_PANEL_ROW_BYTES, type);
+			piece.w = m->piece;
+		}
+		nsp_panel_f32(m->sums, QEFF_NSP_PANEL, m->x + k, m->x_stride, piece, count, rows);
+		panel += (size_t)count * QEFF_NSP_PANEL_ROW_BYTES / (type == QEFF_NSP_F32 ? 1 : 2);
+	}
+}
+
+static void multiply_int8(struct matmul *m, const uint8_t *panel, uint32_t rows)
+{
+	uint32_t blocks = m->plan.inputs / NSP_BLOCK, group = m->p->scale_group / NSP_BLOCK;
+
+	for (uint32_t begin = 0; begin < blocks; begin += group) {
+		uint32_t end = blocks - begin < group ? blocks : begin + group;
+		const float *weight_scales =
+			(const float *)(panel + (size_t)(end - begin) * NSP_BLOCK_BYTES);
+
+		for (uint32_t b = begin; b < end; b++, panel += NSP_BLOCK_BYTES)
+			nsp_block_i8(m->sums, m->codes + (size_t)b * NSP_BLOCK, m->plan.inputs,
+				     m->scales + b, blocks, panel, weight_scales, rows);
+		panel += QEFF_NSP_PANEL_ROW_BYTES;
+	}
+	for (uint32_t r = 0; r < rows; r++)
+		for (int n = 0; !m->valid[r] && n < QEFF_NSP_PANEL; n++)
+			m->sums[r * QEFF_NSP_PANEL + n] = __builtin_nanf("");
+}
+
+/* add + mul * f(bias + sum), for @count outputs from @output on. */
+static void finish(struct matmul *m, uint32_t first, uint32_t rows, uint32_t output, uint32_t count)
+{
+	const struct qeff_nsp_op *op = m->run->op;
+	const float *bias = op->in[1].at == QEFF_NSP_NONE
+				    ? NULL
+				    : (const float *)nsp_in(m->run, &op->in[1], 0) + output;
+	uint32_t out_size = nsp_type_bytes(op->out.type);
+
+	for (uint32_t r = 0; r < rows; r++) {
+		float *sums = m->sums + (size_t)r * QEFF_NSP_PANEL;
+
+		for (uint32_t n = 0; bias && n < count; n++)
+			sums[n] += bias[n];
+		nsp_apply(m->p->function, sums, count);
+		for (int i = 2; i < 4; i++) {
+			const struct qeff_nsp_operand *in = &op->in[i];
+			float buffer[QEFF_NSP_PANEL];
+			const float *other;
+
+			if (in->at == QEFF_NSP_NONE)
+				continue;
+			other = vf_widen(buffer,
+					 nsp_in(m->run, in, first + r) +
+						 (size_t)output * nsp_type_bytes(in->type),
+					 in->type, count);
+			for (uint32_t n = 0; n < count; n++)
+				sums[n] = i == 2 ? sums[n] * other[n] : sums[n] + other[n];
+		}
+		vf_narrow(nsp_out(m->run, first + r) + (size_t)output * out_size, op->out.type,
+			  sums, count);
+	}
+}
+
+static void count_work(const struct matmul *m, uint64_t panel_bytes, uint64_t groups)
+{
+	const struct nsp_run *run = m->run;
+	const struct qeff_nsp_op *op = run->op;
+	uint64_t rows = run->end - run->first, outputs = run->tile->end - run->tile->begin;
+	uint64_t panels = (outputs + QEFF_NSP_PANEL - 1) / QEFF_NSP_PANEL;
+	uint64_t row_bytes = (uint64_t)m->p->inputs * nsp_type_bytes(op->in[0].type);
+
+	for (int i = 2; i < 4; i++)
+		if (op->in[i].at != QEFF_NSP_NONE)
+			row_bytes += outputs * nsp_type_bytes(op->in[i].type);
+	row_bytes += outputs * nsp_type_bytes(op->out.type);
+	run->counters->macs += rows * outputs * m->p->inputs;
+	run->counters->bytes += rows * row_bytes + groups * panels * panel_bytes;
+}
+
+void NSP_NAME(matmul)(const struct nsp_run *run)
+{
+	const struct qeff_nsp_matmul_params *p = &run->op->u.matmul;
+	struct matmul m = { .run = run, .p = p, .plan = qeff_nsp_matmul_plan(run->op) };
+	uint64_t panel_bytes = qeff_nsp_panel_bytes(p->weight_type, p->inputs, p->scale_group);
+	uint64_t groups = 0;
+
+	m.sums = (float *)run->scratch;
+	m.piece = (float *)(run->scratch + m.plan.sums_bytes);
+	m.codes = (int8_t *)m.piece + m.plan.weight_bytes;
+	m.scales = (float *)(m.codes + (size_t)m.plan.rows * m.plan.inputs);
+	m.valid = (uint8_t *)(m.scales + (size_t)m.plan.rows * (m.plan.inputs / NSP_BLOCK));
+
+	for (uint32_t row = run->first; row < run->end; row += m.plan.rows, groups++) {
+		uint32_t rows = run->end - row < m.plan.rows ? run->end - row : m.plan.rows;
+		const uint8_t *panel = nsp_at(run, run->tile->data);
+
+		stage(&m, row, rows);
+		for (uint32_t n = run->tile->begin; n < run->tile->end; n += QEFF_NSP_PANEL) {
+			uint32_t count = run->tile->end - n;
+
+			memset(m.sums, 0, (size_t)rows * QEFF_NSP_PANEL * sizeof(float));
+			if (p->weight_type == QEFF_NSP_I8)
+				multiply_int8(&m, panel, rows);
+			else
+				multiply_float(&m, panel, rows);
+			finish(&m, row, rows, n, count < QEFF_NSP_PANEL ? count : QEFF_NSP_PANEL);
+			panel += panel_bytes;
+		}
+	}
+	count_work(&m, panel_bytes, groups);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* What the two halves of the validator share. */
+#ifndef QEFF_NSP_VALIDATE_H
+#define QEFF_NSP_VALIDATE_H
+
+#include "nsp/exec.h"
+
+struct nsp_check {
+	const struct qeff_nsp_program *program;
+	struct qeff_nsp_problem *problem;
+	uint32_t index; /* of the table entry at work */
+};
+
+/* Records the problem (if anyone asks) and returns false. */
+bool qeff_nsp_refuse(const struct nsp_check *check, const char *what, uint64_t found,
+		     uint64_t limit);
+
+/* @bytes from @reference on lie in the constants, or inside one of the three regions of DDR; what
+ * is written is DDR, and neither control buffer nor statistics. */
+bool qeff_nsp_check_range(const struct nsp_check *check, const char *what, uint64_t reference,
+			  uint64_t bytes, bool written);
+
+/* Rows of numbers: alignment, strides, and the range that @rows rows of @width numbers take. */
+bool qeff_nsp_check_operand(const struct nsp_check *check, const char *what,
+			    const struct qeff_nsp_operand *operand, uint64_t rows, uint64_t width,
+			    bool written);
+
+/* Everything about an operation that does not depend on tiles and specialisations. */
+bool qeff_nsp_check_op(const struct nsp_check *check, const struct qeff_nsp_op *op);
+
+#endif
