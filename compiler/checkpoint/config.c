@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <stdlib.h>
 
 static const json_t *value_of(const struct qeff_config *config, const char *key)
 {
@@ -123,6 +124,19 @@ int qeff_config_string(const struct qeff_config *config, const char *key, const 
 	return 0;
 }
 
+int qeff_config_first_string(const struct qeff_config *config, const char *key, const char **value,
+			     struct qeff_error *err)
+{
+	const json_t *json = value_of(config, key);
+
+	if (!json)
+		return 0;
+	if (!json_is_array(json) || !json_is_string(json_array_get(json, 0)))
+		return wrong_kind(config, key, json, "a list of strings", err);
+	*value = json_string_value(json_array_get(json, 0));
+	return 0;
+}
+
 int qeff_config_ints(const struct qeff_config *config, const char *key, int64_t min, int64_t max,
 		     size_t capacity, int64_t *values, size_t *count, struct qeff_error *err)
 {
@@ -161,4 +175,37 @@ int qeff_config_object(const struct qeff_config *config, const char *key, const 
 		return wrong_kind(config, key, json, "an object", err);
 	object->json = json;
 	return 0;
+}
+
+static bool same_value(const json_t *a, const json_t *b)
+{
+	if (json_is_number(a) && json_is_number(b))
+		return json_number_value(a) == json_number_value(b);
+	return json_equal(a, b);
+}
+
+int qeff_config_expect(const struct qeff_config *config, const char *key, const char *json,
+		       struct qeff_error *err)
+{
+	const json_t *found = value_of(config, key);
+	json_t *expected = NULL;
+	char *text;
+	bool same;
+
+	if (!found)
+		return 0;
+	if (json) {
+		expected = json_loads(json, JSON_DECODE_ANY, NULL);
+		if (!expected)
+			return qeff_error_set(err, -ENOMEM, "out of memory");
+	}
+	same = expected && same_value(found, expected);
+	json_decref(expected);
+	if (same)
+		return 0;
+	text = json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT);
+	qeff_error_set(err, -ENOTSUP, "%s: \"%s%s\" is %.80s, which is not supported (only %s)",
+		       config->file, config->path, key, text ?: "?", json ?: "null");
+	free(text);
+	return -ENOTSUP;
 }

@@ -45,6 +45,9 @@ int qeff_config_bool(const struct qeff_config *config, const char *key, bool *va
 /* The string is borrowed. */
 int qeff_config_string(const struct qeff_config *config, const char *key, const char **value,
 		       struct qeff_error *err);
+/* The first string of a list ("architectures"); the rest is left unread. */
+int qeff_config_first_string(const struct qeff_config *config, const char *key, const char **value,
+			     struct qeff_error *err);
 /* One integer, or a list of up to @capacity of them; an absent key leaves @count alone. */
 int qeff_config_ints(const struct qeff_config *config, const char *key, int64_t min, int64_t max,
 		     size_t capacity, int64_t *values, size_t *count, struct qeff_error *err);
@@ -52,5 +55,14 @@ int qeff_config_ints(const struct qeff_config *config, const char *key, int64_t 
  */
 int qeff_config_object(const struct qeff_config *config, const char *key, const char *path,
 		       struct qeff_config *object, struct qeff_error *err);
+
+/**
+ * qeff_config_expect - refuse a key that would change the computation
+ * @json: the only value that is handled, as JSON; NULL: none is
+ *
+ * Return: 0 if the key is absent or has that value, else -ENOTSUP.
+ */
+int qeff_config_expect(const struct qeff_config *config, const char *key, const char *json,
+		       struct qeff_error *err);
 
 #endif

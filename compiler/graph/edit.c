@@ -18,6 +18,24 @@ void graph_remove_user(struct qeff_value *value, struct qeff_node *node)
 	}
 }
 
+void qeff_graph_replace_output(struct qeff_graph *graph, struct qeff_value *from,
+			       struct qeff_value *to)
+{
+	if (!from || !to || from == to || !from->is_output)
+		return;
+	if (to->is_output) {
+		qeff_graph_fail(graph, -EINVAL,
+				"output \"%s\" cannot be replaced by \"%s\", which is one already",
+				from->name, to->name);
+		return;
+	}
+	for (uint32_t i = 0; i < graph->num_outputs; i++)
+		if (graph->outputs[i] == from)
+			graph->outputs[i] = to;
+	from->is_output = false;
+	to->is_output = true;
+}
+
 void qeff_graph_replace_uses(struct qeff_graph *graph, struct qeff_value *from,
 			     struct qeff_value *to)
 {
@@ -37,19 +55,7 @@ void qeff_graph_replace_uses(struct qeff_graph *graph, struct qeff_value *from,
 		}
 	}
 	from->num_users = 0;
-	if (!from->is_output)
-		return;
-	if (to->is_output) {
-		qeff_graph_fail(graph, -EINVAL,
-				"output \"%s\" cannot be replaced by \"%s\", which is one already",
-				from->name, to->name);
-		return;
-	}
-	for (uint32_t i = 0; i < graph->num_outputs; i++)
-		if (graph->outputs[i] == from)
-			graph->outputs[i] = to;
-	from->is_output = false;
-	to->is_output = true;
+	qeff_graph_replace_output(graph, from, to);
 }
 
 void qeff_graph_set_input(struct qeff_graph *graph, struct qeff_node *node, uint32_t index,

@@ -223,6 +223,9 @@ const char *qeff_graph_shape_text(const struct qeff_graph_shape *shape, char *bu
 /* Every reader of @from, the graph's outputs included, reads @to instead. */
 void qeff_graph_replace_uses(struct qeff_graph *graph, struct qeff_value *from,
 			     struct qeff_value *to);
+/* The graph gives out @to in place of its output @from, whose other readers stay. */
+void qeff_graph_replace_output(struct qeff_graph *graph, struct qeff_value *from,
+			       struct qeff_value *to);
 /* Input @index of @node reads @value, or nothing (NULL). */
 void qeff_graph_set_input(struct qeff_graph *graph, struct qeff_node *node, uint32_t index,
 			  struct qeff_value *value);

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/* The pieces that models are made of. */
+#include "models/build.h"
+
+#include <float.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct model_name model_name(const char *format, ...)
+{
+	struct model_name name;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(name.text, sizeof(name.text), format, args);
+	va_end(args);
+	return name;
+}
+
+bool model_failed(const struct model_build *b)
+{
+	return qeff_graph_status(b->graph, NULL);
+}
+
+void model_warn(struct model_build *b, const char *format, ...)
+{
+	struct qeff_model_info *info = b->info;
+	char **warnings = reallocarray(info->warnings, info->num_warnings + 1, sizeof(*warnings));
+	char *text = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (!warnings || vasprintf(&text, format, args) < 0)
+		qeff_graph_fail(b->graph, -ENOMEM, "out of memory");
+	else
+		warnings[info->num_warnings++] = text;
+	va_end(args);
+	if (warnings)
+		info->warnings = warnings;
+}
+
+uint32_t model_size_or(struct model_build *b, const char *key, uint32_t max, uint32_t fallback)
+{
+	struct qeff_error why = { 0 };
+	int64_t value = fallback;
+
+	if (qeff_config_int(b->config, key, 1, max, &value, &why))
+		qeff_graph_fail(b->graph, why.code, "%s", why.message);
+	return (uint32_t)value;
+}
+
+uint32_t model_size(struct model_build *b, const char *key, uint32_t max)
+{
+	struct qeff_error why = { 0 };
+
+	if (qeff_config_require(b->config, key, &why))
+		qeff_graph_fail(b->graph, why.code, "%s", why.message);
+	return model_size_or(b, key, max, 1);
+}
+
+double model_float_or(struct model_build *b, const char *key, double fallback)
+{
+	struct qeff_error why = { 0 };
+	double value = fallback;
+
+	if (qeff_config_float(b->config, key, -FLT_MAX, FLT_MAX, &value, &why))
+		qeff_graph_fail(b->graph, why.code, "%s", why.message);
+	return value;
+}
+
+bool model_bool_or(struct model_build *b, const char *key, bool fallback)
+{
+	struct qeff_error why = { 0 };
+	bool value = fallback;
+
+	if (qeff_config_bool(b->config, key, &value, &why))
+		qeff_graph_fail(b->graph, why.code, "%s", why.message);
+	return value;
+}
+
+bool model_has(const struct model_build *b, const char *name)
+{
+	return qeff_checkpoint_find(b->checkpoint, name);
+}
+
+static bool is_float(enum qeff_graph_type type)
+{
+	return type == QEFF_GRAPH_F32 || type == QEFF_GRAPH_F16 || type == QEFF_GRAPH_BF16;
+}
+
+static void shape_text(char *text, size_t size_bytes, uint32_t rank, const int64_t *dims)
+{
+	struct qeff_graph_shape shape = { .rank = rank };
+
+	for (uint32_t i = 0; i < rank; i++)
+		shape.dims[i] = qeff_dim_of(dims[i]);
+	qeff_graph_shape_text(&shape, text, size_bytes);
+}
+
+struct qeff_value *model_weight(struct model_build *b, const char *name, uint32_t rank,
+				const int64_t *dims)
+{
+	const struct qeff_checkpoint_tensor *all, *tensor;
+	char found[128], expected[128];
+	size_t count;
+
+	if (model_failed(b))
+		return NULL;
+	tensor = qeff_checkpoint_find(b->checkpoint, name);
+	if (!tensor) {
+		qeff_graph_fail(b->graph, -EINVAL, "%s: has no tensor \"%s\"",
+				qeff_checkpoint_path(b->checkpoint), name);
+		return NULL;
+	}
+	if (tensor->rank != rank || memcmp(tensor->dims, dims, rank * sizeof(*dims))) {
+		shape_text(found, sizeof(found), tensor->rank, tensor->dims);
+		shape_text(expected, sizeof(expected), rank, dims);
+		qeff_graph_fail(b->graph, -EINVAL,
+				"%s: tensor \"%s\" is %s, config.json makes it %s",
+				qeff_checkpoint_path(b->checkpoint), name, found, expected);
+		return NULL;
+	}
+	if (!is_float(tensor->type)) {
+		qeff_graph_fail(b->graph, -ENOTSUP,
+				"%s: tensor \"%s\" has type %s, expected F32, F16 or BF16",
+				qeff_checkpoint_path(b->checkpoint), name, tensor->dtype);
+		return NULL;
+	}
+	all = qeff_checkpoint_tensors(b->checkpoint, &count);
+	if (b->used[tensor - all])
+		return qeff_graph_find(b->graph, name);
+	b->used[tensor - all] = true;
+	b->info->parameters += tensor->size_bytes / qeff_graph_type_bytes(tensor->type);
+	b->info->weight_bytes += tensor->size_bytes;
+	return qeff_graph_initialiser(b->graph, name, QEFF_GRAPH_F32, tensor->type, rank, dims,
+				      tensor->data);
+}
+
+void model_ignore(struct model_build *b, const char *name)
+{
+	const struct qeff_checkpoint_tensor *all, *tensor;
+	size_t count;
+
+	all = qeff_checkpoint_tensors(b->checkpoint, &count);
+	tensor = qeff_checkpoint_find(b->checkpoint, name);
+	if (tensor)
+		b->used[tensor - all] = true;
+}
+
+struct qeff_value *model_unary(struct model_build *b, const char *op, const char *name,
+			       struct qeff_value *x)
+{
+	return qeff_graph_node(b->graph, op, name, 1, &x, 0, NULL);
+}
+
+struct qeff_value *model_binary(struct model_build *b, const char *op, const char *name,
+				struct qeff_value *x, struct qeff_value *y)
+{
+	struct qeff_value *const inputs[] = { x, y };
+
+	return qeff_graph_node(b->graph, op, name, 2, inputs, 0, NULL);
+}
+
+struct qeff_value *model_scalar(struct model_build *b, float number)
+{
+	struct model_name name = model_name("number/%.9g", (double)number);
+	struct qeff_value *value = qeff_graph_find(b->graph, name.text);
+	void *data;
+
+	if (!value) {
+		value = qeff_graph_constant(b->graph, name.text, QEFF_GRAPH_F32, 0, NULL, &data);
+		if (value)
+			*(float *)data = number;
+	}
+	return value;
+}
+
+/* A list of integers (a target shape, axes), shared by all that ask for it. */
+static struct qeff_value *integers(struct model_build *b, uint32_t count, const int64_t *numbers)
+{
+	const int64_t dims[] = { count };
+	struct model_name name = model_name("integers");
+	struct qeff_value *value;
+	void *data;
+
+	for (uint32_t i = 0; i < count; i++)
+		name = model_name("%s/%lld", model_name("%s", name.text).text,
+				  (long long)numbers[i]);
+	value = qeff_graph_find(b->graph, name.text);
+	if (!value) {
+		value = qeff_graph_constant(b->graph, name.text, QEFF_GRAPH_I64, 1, dims, &data);
+		if (value)
+			memcpy(data, numbers, count * sizeof(*numbers));
+	}
+	return value;
+}
+
+struct qeff_value *model_embedding(struct model_build *b, const char *module, uint32_t entries,
+				   uint32_t width, struct qeff_value *indices)
+{
+	const int64_t dims[] = { entries, width };
+	struct qeff_value *table = model_weight(b, model_name("%s.weight", module).text, 2, dims);
+
+	return model_binary(b, "Gather", module, table, indices);
+}
+
+struct qeff_value *model_linear(struct model_build *b, const char *module, const char *output,
+				struct qeff_value *x, uint32_t inputs, uint32_t outputs, bool bias)
+{
+	static const int64_t perm[] = { 1, 0 };
+	const struct qeff_attribute attributes[] = { QEFF_INTS("perm", 2, perm) };
+	const int64_t dims[] = { outputs, inputs }, bias_dims[] = { outputs };
+	struct model_name product = model_name(bias ? "%s/product" : "%s", output);
+	struct qeff_value *weight, *y;
+
+	weight = model_weight(b, model_name("%s.weight", module).text, 2, dims);
+	weight = qeff_graph_node(b->graph, "Transpose", model_name("%s.weight/t", module).text, 1,
+				 &weight, 1, attributes);
+	y = model_binary(b, "MatMul", product.text, x, weight);
+	if (!bias)
+		return y;
+	return model_binary(b, "Add", output, y,
+			    model_weight(b, model_name("%s.bias", module).text, 1, bias_dims));
+}
+
+struct qeff_value *model_rms_norm(struct model_build *b, const char *module, struct qeff_value *x,
+				  uint32_t width, float epsilon)
+{
+	static const int64_t last[] = { -1 };
+	const int64_t dims[] = { width };
+	struct qeff_value *y;
+
+	y = model_binary(b, "Pow", model_name("%s/square", module).text, x, model_scalar(b, 2));
+	y = model_binary(b, "ReduceMean", model_name("%s/mean", module).text, y,
+			 integers(b, 1, last));
+	y = model_binary(b, "Add", model_name("%s/sum", module).text, y, model_scalar(b, epsilon));
+	y = model_unary(b, "Sqrt", model_name("%s/root", module).text, y);
+	y = model_binary(b, "Div", model_name("%s/normal", module).text, x, y);
+	return model_binary(b, "Mul", module, y,
+			    model_weight(b, model_name("%s.weight", module).text, 1, dims));
+}
+
+/* The oldest checkpoints call weight and bias of a norm gamma and beta. */
+static struct qeff_value *norm_weight(struct model_build *b, const char *module, const char *name,
+				      const char *old_name, uint32_t width)
+{
+	const int64_t dims[] = { width };
+	struct model_name now = model_name("%s.%s", module, name);
+	struct model_name old = model_name("%s.%s", module, old_name);
+	bool is_old = !model_has(b, now.text) && model_has(b, old.text);
+
+	return model_weight(b, is_old ? old.text : now.text, 1, dims);
+}
+
+struct qeff_value *model_layer_norm(struct model_build *b, const char *module, const char *output,
+				    struct qeff_value *x, uint32_t width, float epsilon)
+{
+	const struct qeff_attribute attributes[] = { QEFF_INT("axis", -1),
+						     QEFF_FLOAT("epsilon", epsilon) };
+	struct qeff_value *const inputs[] = { x, norm_weight(b, module, "weight", "gamma", width),
+					      norm_weight(b, module, "bias", "beta", width) };
+
+	return qeff_graph_node(b->graph, "LayerNormalization", output, 3, inputs, 2, attributes);
+}
+
+static struct qeff_value *swap_heads(struct model_build *b, const char *name, struct qeff_value *x)
+{
+	static const int64_t perm[] = { 0, 2, 1, 3 };
+	const struct qeff_attribute attributes[] = { QEFF_INTS("perm", 4, perm) };
+
+	return qeff_graph_node(b->graph, "Transpose", name, 1, &x, 1, attributes);
+}
+
+struct qeff_value *model_split_heads(struct model_build *b, const char *module,
+				     struct qeff_value *x, uint32_t heads, uint32_t dim)
+{
+	const int64_t shape[] = { 0, 0, heads, dim };
+
+	x = model_binary(b, "Reshape", model_name("%s/split", module).text, x,
+			 integers(b, 4, shape));
+	return swap_heads(b, model_name("%s/heads", module).text, x);
+}
+
+struct qeff_value *model_merge_heads(struct model_build *b, const char *module,
+				     struct qeff_value *x, uint32_t width)
+{
+	const int64_t shape[] = { 0, 0, width };
+
+	x = swap_heads(b, model_name("%s/rows", module).text, x);
+	return model_binary(b, "Reshape", model_name("%s/merged", module).text, x,
+			    integers(b, 3, shape));
+}
+
+struct qeff_value *model_ids(struct model_build *b, const char *name)
+{
+	const struct qeff_dim dims[] = { qeff_dim_symbol("batch_size"),
+					 qeff_dim_symbol("seq_len") };
+
+	return qeff_graph_input(b->graph, name, QEFF_GRAPH_I64, 2, dims);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of transforms, and applying those that are wanted. */
+#include "transforms/transforms.h"
+
+static bool always(const struct qeff_transform_options *options)
+{
+	return true;
+}
+
+static bool wants_kv_cache(const struct qeff_transform_options *options)
+{
+	return options->kv_cache;
+}
+
+static bool wants_pooling(const struct qeff_transform_options *options)
+{
+	return options->pooling;
+}
+
+const struct qeff_transform qeff_transforms[] = {
+	{ "CustomOps", always, qeff_transform_custom_ops },
+	{ "KVCache", wants_kv_cache, qeff_transform_kv_cache },
+	{ "Pooling", wants_pooling, qeff_transform_pooling },
+};
+
+const size_t qeff_num_transforms = sizeof(qeff_transforms) / sizeof(qeff_transforms[0]);
+
+_Static_assert(sizeof(qeff_transforms) / sizeof(qeff_transforms[0]) <= QEFF_MAX_TRANSFORMS,
+	       "every transform can be recorded");
+
+int qeff_transforms_apply(struct qeff_graph *graph, const struct qeff_transform_options *options,
+			  struct qeff_transforms_applied *applied, struct qeff_error *err)
+{
+	*applied = (struct qeff_transforms_applied){ 0 };
+	for (size_t i = 0; i < qeff_num_transforms; i++) {
+		const struct qeff_transform *t = &qeff_transforms[i];
+		uint32_t changes = 0;
+		int ret;
+
+		if (!t->wanted(options))
+			continue;
+		ret = t->apply(graph, options, &changes, err);
+		if (ret)
+			return qeff_error_prefix(err, ret, "%s", t->name);
+		if (!changes && t->wanted != always)
+			return qeff_error_set(err, -EINVAL,
+					      "%s: graph \"%s\" has nothing that it applies to",
+					      t->name, graph->name);
+		if (changes) {
+			applied->transform[applied->count].name = t->name;
+			applied->transform[applied->count++].changes = changes;
+		}
+	}
+	return 0;
+}
