@@ -27,7 +27,7 @@ struct pen {
 static inline void set(uint8_t *at, uint64_t value, size_t size)
 {
 	for (size_t i = 0; i < size; i++)
-		at[i] = (uint8_t)(value >> (8 * i));
+		at[i] = i < 8 ? (uint8_t)(value >> (8 * i)) : 0;
 }
 
 static inline void put(struct pen *p, uint64_t value, size_t size)
