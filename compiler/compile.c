@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/* The driver: checkpoint, graph, transforms, lowering, package, one stage after the other. */
+#include "compile.h"
+
+#include "graph/graph.h"
+#include "onnx/onnx.h"
+#include "transforms/transforms.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct compile {
+	const struct qeff_compile_options *options;
+	struct qeff_compile_summary *summary;
+	struct qeff_error *err;
+	struct compile_plan plan;
+	struct qeff_checkpoint *checkpoint;
+	struct qeff_model_info info;
+	struct qeff_graph *graph;
+	struct qeff_transforms_applied applied;
+	struct qeff_graph *bound[QEFF_COMPILE_MAX_SEQ_LENS];
+	struct qeff_lowering *lowering;
+	char name[128];
+	bool has_tokenizer;
+	uint64_t package_bytes;
+	double stage_began;
+};
+
+static int no_memory(struct qeff_error *err)
+{
+	return qeff_error_set(err, -ENOMEM, "out of memory while compiling");
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void begin_stage(struct compile *c, enum qeff_compile_stage stage)
+{
+	c->stage_began = now();
+	if (c->options->progress)
+		c->options->progress(c->options->user, stage, 0, 1);
+}
+
+static void end_stage(struct compile *c, enum qeff_compile_stage stage)
+{
+	c->summary->seconds[stage] = now() - c->stage_began;
+	if (c->options->progress)
+		c->options->progress(c->options->user, stage, 1, 1);
+}
+
+/* The network is called after the model's folder, in characters that every tool can print. */
+static void name_network(struct compile *c)
+{
+	char *path = realpath(c->options->model_dir, NULL);
+	const char *last = path ? strrchr(path, '/') : NULL;
+
+	snprintf(c->name, sizeof(c->name), "%s", last && last[1] ? last + 1 : "model");
+	for (char *at = c->name; *at; at++)
+		if (*at <= ' ' || *at > '~')
+			*at = '_';
+	free(path);
+}
+
+static int read_checkpoint(struct compile *c)
+{
+	/* Few positions: this build is only to know the model. */
+	const struct qeff_model_options probe = { .positions = 1 };
+	struct qeff_graph *graph = NULL;
+	int rc = qeff_checkpoint_open(c->options->model_dir, &c->checkpoint, c->err);
+
+	if (rc)
+		return rc;
+	rc = qeff_model_build(c->checkpoint, &probe, &graph, &c->info, c->err);
+	if (rc)
+		return rc;
+	qeff_graph_free(graph);
+	rc = qeff_compile_settle(c->options, c->checkpoint, &c->info, &c->plan, c->err);
+	qeff_model_info_clear(&c->info);
+	return rc;
+}
+
+static int make_graph(struct compile *c)
+{
+	const struct qeff_model_options model = { .positions = c->plan.positions };
+	const struct qeff_transform_options transforms = {
+		.kv_cache = c->plan.kv_cache,
+		.pooling = c->plan.pooling,
+		.normalize = c->plan.normalize,
+	};
+	int rc = qeff_model_build(c->checkpoint, &model, &c->graph, &c->info, c->err);
+
+	if (rc)
+		return rc;
+	return qeff_transforms_apply(c->graph, &transforms, &c->applied, c->err);
+}
+
+static int export_onnx(struct compile *c)
+{
+	char names[512] = "";
+	size_t length = 0;
+
+	for (size_t i = 0; i < c->applied.count && length < sizeof(names); i++)
+		length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
+					   i ? "," : "", c->applied.transform[i].name);
+	return qeff_onnx_export(c->graph, c->options->onnx_dir, names, c->err);
+}
+
+static int lower(struct compile *c)
+{
+	for (uint32_t i = 0; i < c->plan.num_specs; i++) {
+		const struct qeff_binding_size sizes[] = {
+			{ "batch_size", c->plan.specs[i].batch },
+			{ "full_batch_size", c->plan.batch },
+			{ "seq_len", c->plan.specs[i].seq },
+			{ "ctx_len", c->plan.positions ? c->plan.positions : c->plan.specs[i].seq },
+		};
+		int rc = qeff_graph_bind(c->graph, sizes, sizeof(sizes) / sizeof(sizes[0]),
+					 &c->bound[i], c->err);
+
+		if (rc)
+			return rc;
+	}
+	return qeff_lower((const struct qeff_graph *const *)c->bound, c->plan.num_specs,
+			  c->plan.num_cores, &c->lowering, c->err);
+}
+
+static int emit(struct compile *c)
+{
+	struct compile_package package = {
+		.options = c->options,
+		.checkpoint = c->checkpoint,
+		.info = &c->info,
+		.plan = &c->plan,
+		.lowering = c->lowering,
+		.name = c->name,
+	};
+	int rc;
+
+	name_network(c);
+	rc = qeff_compile_write_package(&package, c->err);
+	c->has_tokenizer = package.has_tokenizer;
+	c->package_bytes = package.package_bytes;
+	return rc;
+}
+
+static int run_stages(struct compile *c)
+{
+	static int (*const stages[])(struct compile * c) = {
+		[QEFF_COMPILE_STAGE_READ] = read_checkpoint,
+		[QEFF_COMPILE_STAGE_GRAPH] = make_graph,
+		[QEFF_COMPILE_STAGE_ONNX] = export_onnx,
+		[QEFF_COMPILE_STAGE_LOWER] = lower,
+		[QEFF_COMPILE_STAGE_EMIT] = emit,
+	};
+
+	for (int i = 0; i < QEFF_COMPILE_STAGES; i++) {
+		int rc;
+
+		if (i == QEFF_COMPILE_STAGE_ONNX && !c->options->onnx_dir)
+			continue;
+		begin_stage(c, i);
+		rc = stages[i](c);
+		if (rc)
+			return rc;
+		end_stage(c, i);
+	}
+	return 0;
+}
+
+static int add_text(char ***list, uint32_t *count, const char *text)
+{
+	char **more = reallocarray(*list, *count + 1u, sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	*list = more;
+	more[*count] = strdup(text);
+	return more[*count] ? ((*count)++, 0) : -ENOMEM;
+}
+
+static int list_texts(struct compile *c)
+{
+	struct qeff_compile_summary *s = c->summary;
+	const struct qeff_checkpoint_pooling *pooling = qeff_checkpoint_pooling(c->checkpoint);
+	int rc = 0;
+
+	s->architecture = strdup(c->info.architecture);
+	if (!s->architecture)
+		return -ENOMEM;
+	for (size_t i = 0; !rc && i < c->applied.count; i++)
+		rc = add_text(&s->transforms, &s->num_transforms, c->applied.transform[i].name);
+	for (size_t i = 0; !rc && i < c->info.num_warnings; i++)
+		rc = add_text(&s->warnings, &s->num_warnings, c->info.warnings[i]);
+	if (!rc && c->info.task == QEFF_MODEL_ENCODER && pooling->unsupported &&
+	    c->options->pooling == QEFF_COMPILE_POOLING_DEFAULT)
+		rc = add_text(&s->warnings, &s->num_warnings, pooling->unsupported);
+	if (!rc && !c->has_tokenizer)
+		rc = add_text(&s->warnings, &s->num_warnings,
+			      "the model's folder has no tokenizer.json: the package takes token "
+			      "ids, not text");
+	return rc;
+}
+
+static int list_specialisations(struct compile *c, uint32_t count)
+{
+	struct qeff_compile_summary *s = c->summary;
+
+	s->specialisations = calloc(count, sizeof(*s->specialisations));
+	if (!s->specialisations)
+		return -ENOMEM;
+	s->num_specialisations = count;
+	for (uint32_t i = 0; i < count; i++) {
+		struct qeff_compile_specialisation *to = &s->specialisations[i];
+		struct qeff_lower_spec_facts facts;
+
+		qeff_lower_spec_facts(c->lowering, i, &facts);
+		to->batch_size = facts.batch;
+		to->seq_len = facts.seq;
+		to->ctx_len = facts.positions;
+		to->phases = facts.phases;
+		for (int nsp = 0; nsp < QEFF_COMPILE_MAX_CORES; nsp++) {
+			to->nsp[nsp].macs = facts.nsp[nsp].macs;
+			to->nsp[nsp].bytes = facts.nsp[nsp].bytes;
+		}
+	}
+	return 0;
+}
+
+static int summarise(struct compile *c)
+{
+	struct qeff_compile_summary *s = c->summary;
+	struct qeff_lower_facts facts;
+
+	qeff_lower_facts(c->lowering, &facts);
+	s->task = c->info.task == QEFF_MODEL_CAUSAL_LM ? "text-generation" : "feature-extraction";
+	s->parameters = c->info.parameters;
+	s->layers = c->info.layers;
+	s->num_cores = facts.num_nsps;
+	s->operations = facts.operations;
+	s->tiles = facts.tiles;
+	s->constants_bytes = facts.constants_bytes;
+	s->ddr_bytes = facts.ddr_bytes;
+	s->io_bytes = facts.io_bytes;
+	s->state_bytes = facts.state_bytes;
+	s->arena_bytes = facts.arena_bytes;
+	s->package_bytes = c->package_bytes;
+	if (list_texts(c) || list_specialisations(c, facts.num_specs))
+		return no_memory(c->err);
+	return 0;
+}
+
+static void clean_up(struct compile *c)
+{
+	qeff_lowering_free(c->lowering);
+	for (uint32_t i = 0; i < QEFF_COMPILE_MAX_SEQ_LENS; i++)
+		qeff_graph_free(c->bound[i]);
+	qeff_graph_free(c->graph);
+	qeff_model_info_clear(&c->info);
+	qeff_checkpoint_close(c->checkpoint);
+}
+
+int qeff_compile(const struct qeff_compile_options *options, struct qeff_compile_summary *summary,
+		 struct qeff_error *err)
+{
+	struct qeff_compile_summary own = { 0 };
+	struct compile *c;
+	int rc = qeff_compile_check_options(options, err);
+
+	if (rc)
+		return rc;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return no_memory(err);
+	c->options = options;
+	c->summary = &own;
+	c->err = err;
+	rc = run_stages(c);
+	if (!rc && summary)
+		rc = summarise(c);
+	clean_up(c);
+	free(c);
+	if (rc || !summary)
+		qeff_compile_summary_free(&own);
+	else
+		*summary = own;
+	return rc;
+}
+
+void qeff_compile_summary_free(struct qeff_compile_summary *s)
+{
+	for (uint32_t i = 0; i < s->num_transforms; i++)
+		free(s->transforms[i]);
+	for (uint32_t i = 0; i < s->num_warnings; i++)
+		free(s->warnings[i]);
+	free(s->transforms);
+	free(s->warnings);
+	free(s->specialisations);
+	free(s->architecture);
+	*s = (struct qeff_compile_summary){ 0 };
+}
+
+const char *qeff_compile_stage_name(enum qeff_compile_stage stage)
+{
+	static const char *const names[] = {
+		[QEFF_COMPILE_STAGE_READ] = "read", [QEFF_COMPILE_STAGE_GRAPH] = "graph",
+		[QEFF_COMPILE_STAGE_ONNX] = "onnx", [QEFF_COMPILE_STAGE_LOWER] = "lower",
+		[QEFF_COMPILE_STAGE_EMIT] = "emit",
+	};
+
+	return (unsigned int)stage < QEFF_COMPILE_STAGES ? names[stage] : "?";
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* The driver's own parts: options settled against the model, the package's segments. */
+#ifndef QEFF_COMPILE_H
+#define QEFF_COMPILE_H
+
+#include "checkpoint/checkpoint.h"
+#include "lower/lower.h"
+#include "models/models.h"
+#include "util/error.h"
+
+#include <qeff/compiler.h>
+
+struct compile_spec {
+	uint32_t batch, seq;
+};
+
+/**
+ * struct compile_plan - the options with every default settled
+ * @kv_cache: a decoder that keeps its keys and values
+ * @positions: of rotary tables and KV cache; 0 for encoders
+ * @pooling: mode, or NULL: none on the card
+ */
+struct compile_plan {
+	uint32_t num_cores;
+	uint32_t batch;
+	bool kv_cache;
+	uint32_t positions;
+	const char *pooling;
+	bool normalize;
+	uint32_t num_specs;
+	struct compile_spec specs[QEFF_COMPILE_MAX_SEQ_LENS];
+};
+
+/* Checks what can be checked without a model. */
+int qeff_compile_check_options(const struct qeff_compile_options *options, struct qeff_error *err);
+/* @info: of the model as it would be built with any number of positions. */
+int qeff_compile_settle(const struct qeff_compile_options *options,
+			const struct qeff_checkpoint *checkpoint,
+			const struct qeff_model_info *info, struct compile_plan *plan,
+			struct qeff_error *err);
+
+/**
+ * struct compile_package - what goes into the file
+ * @name: the network's
+ * @has_tokenizer: whether the folder had one
+ * @package_bytes: length of the file
+ */
+struct compile_package {
+	const struct qeff_compile_options *options;
+	const struct qeff_checkpoint *checkpoint;
+	const struct qeff_model_info *info;
+	const struct compile_plan *plan;
+	const struct qeff_lowering *lowering;
+	const char *name;
+	bool has_tokenizer;
+	uint64_t package_bytes;
+};
+
+int qeff_compile_write_package(struct compile_package *package, struct qeff_error *err);
+
+/* Appends generation.json. */
+int qeff_compile_generation(const struct compile_package *package, struct qeff_bytes *json,
+			    struct qeff_error *err);
+
+#endif
