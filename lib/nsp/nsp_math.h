@@ -81,8 +81,7 @@ NSP_INLINE vf nsp_tanh(vf x)
 	p = p * z - 0x1.555554p-2f;
 	p = x + x * (z * p);
 	large = 1.0f - 2.0f / (nsp_exp(magnitude + magnitude) + 1.0f);
-	large = vf_copysign(large, x);
-	return vf_select(magnitude > 0.625f, large, p);
+	return vf_copysign(vf_select(magnitude > 0.625f, large, p), x);
 }
 
 NSP_INLINE vf nsp_erf(vf x)

@@ -102,7 +102,7 @@ NSP_INLINE vf vf_abs(vf a)
 
 NSP_INLINE vf vf_copysign(vf magnitude, vf sign)
 {
-	return (vf)((vi)magnitude | ((vi)sign & (int32_t)0x80000000));
+	return (vf)(((vi)magnitude & 0x7fffffff) | ((vi)sign & (int32_t)0x80000000));
 }
 
 /* Correctly rounded everywhere. */
