@@ -465,7 +465,7 @@ static void report_results(const struct run *run, json_t *json)
 			json_array_append_new(dims, json_integer(result->shape.dims[d]));
 		json_object_set_new(outputs, result->name, dims);
 		if (!run->options->json)
-			printf("output     %-24s %-8s %s\n", result->name,
+			printf("result     %-24s %-8s %s\n", result->name,
 			       qeff_type_name(result->shape.type),
 			       dims_text(result->shape.dims, result->shape.num_dims, text,
 					 sizeof(text)));
