@@ -86,6 +86,8 @@ static QeffOnnx__NodeProto *line(struct qeff_arena *arena, const char *text)
 
 	start = word(&text, " ", " ", &length);
 	node->output[node->n_output++] = qeff_arena_copy(arena, start, length);
+	/* runtimes name what they fuse after the nodes it came from */
+	node->name = node->output[0];
 	start = word(&text, " =", "(", &length);
 	node->op_type = qeff_arena_copy(arena, start, length);
 	close = strchr(text, ')');
