@@ -1,0 +1,840 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A host for the software card: memory with DMA addresses, rings, interrupts; and a small package
+ * to run on it. The host speaks bytes at the offsets of the public formats and shares no struct
+ * with the card.
+ */
+#ifndef QEFF_TESTS_SOFTCARD_H
+#define QEFF_TESTS_SOFTCARD_H
+
+#include "unit.h"
+
+#include "nsp/program.h"
+#include "qpc/image.h"
+#include "qpc/metadata.h"
+#include "softcard/card.h"
+#include "util/bytes.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+/* --- the host --- */
+
+#define HOST_RAM	 (8u << 20)
+#define HOST_BASE	 UINT64_C(0x500000000)
+#define HOST_READ_ONLY	 (6u << 20) /* from here on the device must not write */
+#define HOST_RINGS	 (1u << 20) /* 64 KiB for each channel */
+#define HOST_RING_STRIDE 65536u
+#define HOST_DATA	 (2u << 20) /* tests put their data here */
+
+struct host {
+	struct qeff_card *card;
+	uint8_t *ram;
+	uint32_t sequence;
+	bool adopts;
+	unsigned int adopted, released;
+	pthread_mutex_t lock;
+	pthread_cond_t change;
+	unsigned int interrupts[17];
+};
+
+static inline void *host_translate(void *user, uint64_t address, size_t size_bytes, bool writes)
+{
+	struct host *h = user;
+
+	if (address < HOST_BASE || address - HOST_BASE > HOST_RAM ||
+	    size_bytes > HOST_RAM - (address - HOST_BASE))
+		return NULL;
+	if (writes && address - HOST_BASE + size_bytes > HOST_READ_ONLY)
+		return NULL;
+	return h->ram + (address - HOST_BASE);
+}
+
+static inline void host_interrupt(void *user, unsigned int vector)
+{
+	struct host *h = user;
+
+	pthread_mutex_lock(&h->lock);
+	h->interrupts[vector]++;
+	pthread_cond_broadcast(&h->change);
+	pthread_mutex_unlock(&h->lock);
+}
+
+static inline uint64_t host_time_us(void *user)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static inline const void *host_adopt(void *user, uint64_t address, size_t size_bytes)
+{
+	struct host *h = user;
+
+	if (!h->adopts)
+		return NULL;
+	h->adopted++;
+	return host_translate(h, address, size_bytes, false);
+}
+
+static inline void host_release(void *user, const void *data, size_t size_bytes)
+{
+	((struct host *)user)->released++;
+}
+
+static inline void host_open(struct host *h, uint32_t nsps, uint64_t ddr_bytes, bool poison)
+{
+	const struct qeff_card_config config = {
+		.nsps = nsps,
+		.ddr_bytes = ddr_bytes,
+		.sku = 2,
+		.serial = "T0001",
+		.poison = poison,
+	};
+	const struct qeff_card_host callbacks = {
+		.translate = host_translate,
+		.interrupt = host_interrupt,
+		.time_us = host_time_us,
+		.adopt = host_adopt,
+		.release = host_release,
+		.user = h,
+	};
+
+	memset(h, 0, sizeof(*h));
+	h->ram = aligned_alloc(4096, HOST_RAM);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(h->ram);
+	memset(h->ram, 0, HOST_RAM);
+	pthread_mutex_init(&h->lock, NULL);
+	pthread_cond_init(&h->change, NULL);
+	CU_ASSERT_EQUAL_FATAL(qeff_card_new(&config, &callbacks, &h->card, NULL), 0);
+}
+
+static inline void host_close(struct host *h)
+{
+	qeff_card_free(h->card);
+	CU_ASSERT_EQUAL(h->adopted, h->released);
+	pthread_cond_destroy(&h->change);
+	pthread_mutex_destroy(&h->lock);
+	free(h->ram);
+}
+
+/* --- control messages --- */
+
+#define REPLY_BYTES 4096
+
+/* Transactions under construction; offsets as in the wire format. */
+struct message {
+	uint8_t bytes[65536];
+	size_t size;
+	uint32_t count;
+};
+
+static inline void message_begin(struct message *m)
+{
+	memset(m->bytes, 0, 32);
+	m->size = 32;
+	m->count = 0;
+}
+
+static inline uint8_t *message_add(struct message *m, uint32_t type, size_t size_bytes)
+{
+	uint8_t *at = m->bytes + m->size;
+
+	memset(at, 0, size_bytes);
+	qeff_put_u32(at, type);
+	qeff_put_u32(at + 4, (uint32_t)size_bytes);
+	m->size += size_bytes;
+	m->count++;
+	return at;
+}
+
+/* A passthrough (wire type 4) that carries a command of @size_bytes; returns the command. */
+static inline uint8_t *message_command(struct message *m, uint32_t type, size_t size_bytes)
+{
+	uint8_t *at = message_add(m, 4, 8 + size_bytes + 8) + 8;
+
+	qeff_put_u32(at, type);
+	return at;
+}
+
+/* DMA_XFER (wire type 6) of one segment. */
+static inline void message_dma(struct message *m, uint32_t tag, uint32_t chunk_id, uint64_t address,
+			       uint64_t size_bytes)
+{
+	uint8_t *at = message_add(m, 6, 40);
+
+	qeff_put_u32(at + 8, tag);
+	qeff_put_u32(at + 12, 1);
+	qeff_put_u32(at + 16, chunk_id);
+	qeff_put_u64(at + 24, address);
+	qeff_put_u64(at + 32, size_bytes);
+}
+
+static inline size_t message_send(struct host *h, struct message *m, uint32_t handle,
+				  uint8_t *reply)
+{
+	qeff_put_u32(m->bytes + 4, 0x43494151);
+	qeff_put_u32(m->bytes + 8, ++h->sequence);
+	qeff_put_u32(m->bytes + 12, (uint32_t)m->size);
+	qeff_put_u32(m->bytes + 16, m->count);
+	qeff_put_u32(m->bytes + 20, handle);
+	qeff_put_u32(m->bytes + 24, 0xffffffff);
+	memset(reply, 0xee, REPLY_BYTES);
+	return qeff_card_control(h->card, m->bytes, m->size, reply);
+}
+
+static inline int32_t get_i32(const uint8_t *at)
+{
+	return (int32_t)qeff_get_u32(at);
+}
+
+/* The first response of a reply: a passthrough (type 3) that holds @type. */
+static inline const uint8_t *reply_response(const uint8_t *reply, size_t size, uint32_t type,
+					    uint32_t response_bytes)
+{
+	CU_ASSERT_FATAL(size >= 48);
+	CU_ASSERT_EQUAL(qeff_get_u32(reply + 32), 3);
+	CU_ASSERT_FATAL(qeff_get_u32(reply + 36) >= 8 + response_bytes);
+	CU_ASSERT_EQUAL(qeff_get_u32(reply + 40), type);
+	return reply + 40;
+}
+
+/* LOAD_CONSTANTS_EX; returns the status, stores the id. */
+static inline int32_t constants_new(struct host *h, uint32_t handle, uint64_t static_bytes,
+				    uint64_t dynamic_bytes, uint32_t *id)
+{
+	uint8_t reply[REPLY_BYTES];
+	static struct message m;
+	const uint8_t *r;
+	uint8_t *c;
+
+	message_begin(&m);
+	c = message_command(&m, 15, 80 + 24);
+	memcpy(c + 8, "test", 4);
+	qeff_put_u32(c + 72, 24);
+	qeff_put_u64(c + 80, static_bytes);
+	qeff_put_u64(c + 88, dynamic_bytes);
+	r = reply_response(reply, message_send(h, &m, handle, reply), 2, 16);
+	*id = qeff_get_u32(r + 4);
+	return get_i32(r + 8);
+}
+
+static inline void payload_command(struct message *m, uint32_t id, uint64_t size_bytes,
+				   uint64_t offset)
+{
+	uint8_t *c = message_command(m, 16, 32);
+
+	qeff_put_u32(c + 8, 300);
+	qeff_put_u32(c + 12, id);
+	qeff_put_u64(c + 16, size_bytes);
+	qeff_put_u64(c + 24, offset);
+}
+
+/* LOAD_CONSTANTS_PAYLOAD of host memory at offset @from. */
+static inline int32_t constants_payload(struct host *h, uint32_t handle, uint32_t id, uint64_t from,
+					uint64_t size_bytes, uint64_t offset)
+{
+	uint8_t reply[REPLY_BYTES];
+	static struct message m;
+
+	message_begin(&m);
+	payload_command(&m, id, size_bytes, offset);
+	message_dma(&m, 300, 0, HOST_BASE + from, size_bytes);
+	return get_i32(reply_response(reply, message_send(h, &m, handle, reply), 2, 16) + 8);
+}
+
+static inline int32_t elf_load(struct host *h, uint32_t handle, uint64_t from, uint64_t size_bytes,
+			       uint32_t *id)
+{
+	uint8_t reply[REPLY_BYTES];
+	static struct message m;
+	const uint8_t *r;
+	uint8_t *c;
+
+	message_begin(&m);
+	c = message_command(&m, 3, 96);
+	qeff_put_u32(c + 4, 100);
+	memcpy(c + 16, "test", 4);
+	qeff_put_u64(c + 80, size_bytes);
+	message_dma(&m, 100, 0, HOST_BASE + from, size_bytes);
+	r = reply_response(reply, message_send(h, &m, handle, reply), 4, 16);
+	*id = qeff_get_u32(r + 4);
+	return get_i32(r + 8);
+}
+
+/* UNLOAD_CONSTANTS (5) or UNLOAD_ELF (7). */
+static inline int32_t unload(struct host *h, uint32_t handle, uint32_t type, uint32_t id)
+{
+	uint8_t reply[REPLY_BYTES];
+	static struct message m;
+
+	message_begin(&m);
+	qeff_put_u32(message_command(&m, type, 8) + 4, id);
+	return get_i32(reply_response(reply, message_send(h, &m, handle, reply), type + 1, 8) + 4);
+}
+
+struct active {
+	uint32_t id;
+	uint32_t dbc;
+	uint32_t elements;
+	uint64_t ddr_base;
+	uint64_t dynamic_base;
+	uint64_t mcid_base;
+	uint32_t nsp_mask;
+	uint32_t request_tail;
+	uint32_t response_head;
+	uint64_t ring; /* offset in host memory */
+};
+
+/* Fields that a test may spoil. */
+struct activate_args {
+	uint32_t constants_id, elf_id;
+	uint32_t elements;
+	uint32_t response_elements;
+	uint32_t buffer_bytes;
+	uint32_t reservation_type;
+	int32_t reservation_id;
+	uint32_t opt_vc_setup;
+	int32_t vc_reservation;
+	uint64_t ring; /* offset in host memory, 0: the place for the next channel */
+	bool no_transaction;
+};
+
+static inline struct activate_args activate_args(uint32_t constants_id, uint32_t elf_id,
+						 uint32_t elements)
+{
+	return (struct activate_args){
+		.constants_id = constants_id,
+		.elf_id = elf_id,
+		.elements = elements,
+		.response_elements = elements,
+		.buffer_bytes = (elements * 68 + 256 + 4095) & ~4095u,
+		.reservation_id = -1,
+		.opt_vc_setup = 1,
+		.vc_reservation = -1,
+		.ring = HOST_RINGS,
+	};
+}
+
+static inline int32_t activate_with(struct host *h, uint32_t handle,
+				    const struct activate_args *args, struct active *a)
+{
+	uint8_t reply[REPLY_BYTES];
+	static struct message m;
+	const uint8_t *r;
+	uint8_t *c, *t;
+	size_t size;
+
+	message_begin(&m);
+	c = message_command(&m, 9, 48);
+	qeff_put_u32(c + 8, args->constants_id);
+	qeff_put_u32(c + 12, args->elf_id);
+	qeff_put_u32(c + 16, args->reservation_type);
+	qeff_put_u32(c + 20, (uint32_t)args->reservation_id);
+	qeff_put_u32(c + 24, args->opt_vc_setup);
+	qeff_put_u32(c + 28, (uint32_t)args->vc_reservation);
+	qeff_put_u32(c + 32, 1);
+	if (!args->no_transaction) {
+		t = message_add(&m, 9, 40);
+		qeff_put_u64(t + 8, HOST_BASE + args->ring);
+		qeff_put_u64(t + 16, HOST_BASE + args->ring + args->buffer_bytes -
+					     4 * (uint64_t)args->response_elements);
+		qeff_put_u32(t + 24, args->elements);
+		qeff_put_u32(t + 28, args->response_elements);
+		qeff_put_u32(t + 32, args->buffer_bytes);
+	}
+	size = message_send(h, &m, handle, reply);
+	r = reply_response(reply, size, 10, 88);
+	if (!args->no_transaction) {
+		/* ACTIVATE_FROM_DEV follows, with the same verdict. */
+		CU_ASSERT_EQUAL(qeff_get_u32(reply + 16), 2);
+		CU_ASSERT_EQUAL_FATAL(size, 32 + 96 + 24);
+		CU_ASSERT_EQUAL(qeff_get_u32(reply + 128), 8);
+		CU_ASSERT_EQUAL(qeff_get_u32(reply + 132), 24);
+		CU_ASSERT_EQUAL(!get_i32(r + 4), !qeff_get_u32(reply + 136));
+		if (!get_i32(r + 4))
+			CU_ASSERT_EQUAL(qeff_get_u32(reply + 140), qeff_get_u32(r + 12));
+	}
+	*a = (struct active){
+		.id = qeff_get_u32(r + 8),
+		.dbc = qeff_get_u32(r + 12),
+		.elements = args->elements,
+		.ddr_base = qeff_get_u64(r + 16),
+		.dynamic_base = qeff_get_u64(r + 24),
+		.mcid_base = qeff_get_u64(r + 32),
+		.nsp_mask = qeff_get_u32(r + 82),
+		.ring = args->ring,
+	};
+	return get_i32(r + 4);
+}
+
+/* With rings in the @slot-th place for them; the caller knows which are taken. */
+static inline int32_t activate(struct host *h, uint32_t handle, uint32_t constants_id,
+			       uint32_t elf_id, uint32_t slot, uint32_t elements, struct active *a)
+{
+	struct activate_args args = activate_args(constants_id, elf_id, elements);
+
+	args.ring = HOST_RINGS + slot * HOST_RING_STRIDE;
+	memset(h->ram + args.ring, 0, HOST_RING_STRIDE);
+	return activate_with(h, handle, &args, a);
+}
+
+static inline int32_t deactivate(struct host *h, uint32_t handle, uint32_t id)
+{
+	uint8_t reply[REPLY_BYTES];
+	static struct message m;
+	const uint8_t *r;
+	uint8_t *c;
+	size_t size;
+
+	message_begin(&m);
+	c = message_command(&m, 11, 16);
+	qeff_put_u32(c + 4, id);
+	qeff_put_u32(c + 8, 1);
+	size = message_send(h, &m, handle, reply);
+	r = reply_response(reply, size, 12, 8);
+	if (!get_i32(r + 4)) {
+		/* DEACTIVATE_FROM_DEV for the driver. */
+		CU_ASSERT_EQUAL(qeff_get_u32(reply + 16), 2);
+		CU_ASSERT_EQUAL(size, 32 + 16 + 16);
+		CU_ASSERT_EQUAL(qeff_get_u32(reply + 48), 11);
+		CU_ASSERT_EQUAL(qeff_get_u32(reply + 56), 0);
+	}
+	return get_i32(r + 4);
+}
+
+static inline void terminate(struct host *h, uint32_t handle)
+{
+	uint8_t reply[REPLY_BYTES];
+	static struct message m;
+
+	message_begin(&m);
+	qeff_put_u32(message_add(&m, 17, 16) + 8, handle);
+	CU_ASSERT_EQUAL(message_send(h, &m, handle, reply), 48);
+	CU_ASSERT_EQUAL(qeff_get_u32(reply + 32), 16);
+	CU_ASSERT_EQUAL(qeff_get_u32(reply + 40), 0);
+}
+
+struct resources {
+	uint32_t ddr_free_mb;
+	uint32_t fragmentation;
+	uint8_t vc_free, nsp_free;
+	uint32_t mcid_free, semaphores_free;
+	uint32_t constants, constants_in_use;
+	uint8_t networks, active;
+};
+
+/* From the STATUS response: dev_data at 16, resource_info at 152 of it. */
+static inline struct resources resources(struct host *h)
+{
+	uint8_t reply[REPLY_BYTES];
+	static struct message m;
+	const uint8_t *d;
+
+	message_begin(&m);
+	message_command(&m, 13, 8);
+	d = reply_response(reply, message_send(h, &m, 0, reply), 14, 504) + 16;
+	return (struct resources){
+		.ddr_free_mb = qeff_get_u32(d + 156),
+		.fragmentation = qeff_get_u32(d + 160),
+		.vc_free = d[165],
+		.nsp_free = d[167],
+		.mcid_free = qeff_get_u32(d + 172),
+		.semaphores_free = qeff_get_u32(d + 180),
+		.constants = qeff_get_u32(d + 248),
+		.constants_in_use = qeff_get_u32(d + 252),
+		.networks = d[256],
+		.active = d[257],
+	};
+}
+
+/* Everything as on a new card. */
+static inline void check_all_free(struct host *h, uint32_t nsps, uint64_t ddr_bytes)
+{
+	const struct resources r = resources(h);
+
+	CU_ASSERT_EQUAL(r.ddr_free_mb, ddr_bytes >> 20);
+	CU_ASSERT_EQUAL(r.fragmentation, 0);
+	CU_ASSERT(r.vc_free == 16 && r.nsp_free == nsps && r.mcid_free == 256 &&
+		  r.semaphores_free == 512);
+	CU_ASSERT(!r.constants && !r.constants_in_use && !r.networks && !r.active);
+}
+
+/* --- the package: a table of 32 rows, looked up by token id --- */
+
+#define ENTRIES	    32u
+#define WIDTH	    8u
+#define SEQ	    4u
+#define IN_BYTES    128u /* control 64, input_ids 32, position_ids 32 */
+#define OUT_OFFSET  128u
+#define OUT_BYTES   (SEQ * WIDTH * 4 + STATS_BYTES)
+#define STATS_BYTES ((uint32_t)sizeof(struct qeff_nsp_stats))
+#define DDR_BYTES   8192u
+#define STATS	    256u
+
+static inline float table_value(uint32_t entry, uint32_t column)
+{
+	return (float)entry + (float)column / 16;
+}
+
+/* The static constants: a program of 2 + @repeat phases for @nsps NSPs. Returns their size. */
+static inline size_t package_constants(uint8_t *to, size_t room, uint32_t nsps, uint32_t repeat)
+{
+	const struct qeff_nsp_operand none = { .at = QEFF_NSP_NONE };
+	uint32_t phases = 2 + repeat, tiles = 1 + nsps * (repeat + 1), t = 0;
+	struct qeff_nsp_header *h = (struct qeff_nsp_header *)to;
+	struct qeff_nsp_tile *tile;
+	struct qeff_nsp_spec *spec;
+	struct qeff_nsp_op *op;
+	uint32_t *index;
+	size_t at = sizeof(*h);
+	float *table;
+
+	memset(to, 0, sizeof(*h));
+	*h = (struct qeff_nsp_header){
+		.magic = QEFF_NSP_MAGIC,
+		.version_major = QEFF_NSP_VERSION_MAJOR,
+		.version_minor = QEFF_NSP_VERSION_MINOR,
+		.ddr_bytes = DDR_BYTES,
+		.stats = STATS,
+		.state_offset = 4096,
+		.arena_offset = 4096,
+		.scratch_bytes = 1u << 20,
+		.nsps = nsps,
+		.specs = 1,
+		.phases = phases,
+		.ops = 3,
+		.tiles = tiles,
+	};
+	h->specs_offset = at;
+	at += sizeof(*spec);
+	h->ops_offset = at;
+	at += 3 * sizeof(*op);
+	h->tile_index_offset = at;
+	at += ((size_t)nsps * (phases + 1) * 4 + 7) & ~(size_t)7;
+	h->tiles_offset = at;
+	at += tiles * sizeof(*tile);
+	h->instructions_offset = h->strings_offset = at;
+	h->program_bytes = at;
+	at = (at + 127) & ~(size_t)127;
+	h->const_bytes = at + ENTRIES * WIDTH * 4;
+	CU_ASSERT_FATAL(h->const_bytes <= room);
+	memset(to + sizeof(*h), 0, h->const_bytes - sizeof(*h));
+
+	table = (float *)(to + at);
+	for (uint32_t e = 0; e < ENTRIES; e++)
+		for (uint32_t c = 0; c < WIDTH; c++)
+			table[e * WIDTH + c] = table_value(e, c);
+
+	spec = (struct qeff_nsp_spec *)(to + h->specs_offset);
+	*spec = (struct qeff_nsp_spec){
+		.batch = 1, .seq = SEQ, .positions = 16, .slots = 1, .phases = phases
+	};
+	op = (struct qeff_nsp_op *)(to + h->ops_offset);
+	for (int i = 0; i < 3; i++) {
+		op[i].name = UINT32_MAX;
+		op[i].rows = SEQ;
+		op[i].domain = QEFF_NSP_ROWS_TOKENS;
+		for (int k = 0; k < 4; k++)
+			op[i].in[k] = none;
+		op[i].out = none;
+	}
+	op[0].code = QEFF_NSP_ROWS;
+	op[0].in[0] = (struct qeff_nsp_operand){
+		QEFF_NSP_REF(QEFF_NSP_DDR, 96), SEQ * 8, QEFF_NSP_I64, { 0 }
+	};
+	op[1].code = QEFF_NSP_GATHER;
+	op[1].in[0] = (struct qeff_nsp_operand){
+		QEFF_NSP_REF(QEFF_NSP_DDR, 64), SEQ * 8, QEFF_NSP_I64, { 0 }
+	};
+	op[1].in[1] = (struct qeff_nsp_operand){
+		QEFF_NSP_REF(QEFF_NSP_CONST, at), WIDTH * 4, QEFF_NSP_F32, { 0 }
+	};
+	op[1].out = (struct qeff_nsp_operand){
+		QEFF_NSP_REF(QEFF_NSP_DDR, 4096), WIDTH * 4, QEFF_NSP_F32, { 0 }
+	};
+	op[1].u.gather.entries = ENTRIES;
+	op[1].u.gather.width = WIDTH;
+	op[1].u.gather.scale = 1;
+	op[2].code = QEFF_NSP_COPY;
+	op[2].in[0] = op[1].out;
+	op[2].out = (struct qeff_nsp_operand){
+		QEFF_NSP_REF(QEFF_NSP_DDR, OUT_OFFSET), WIDTH * 4, QEFF_NSP_F32, { 0 }
+	};
+	op[2].u.copy.width = WIDTH;
+	op[2].u.copy.out_rows = SEQ;
+
+	index = (uint32_t *)(to + h->tile_index_offset);
+	tile = (struct qeff_nsp_tile *)(to + h->tiles_offset);
+	for (uint32_t n = 0; n < nsps; n++) {
+		*index++ = t;
+		if (!n)
+			tile[t++] = (struct qeff_nsp_tile){ .row_parts = 1, .data = QEFF_NSP_NONE };
+		*index++ = t;
+		for (uint32_t p = 0; p < repeat; p++) {
+			tile[t++] = (struct qeff_nsp_tile){ .op = 1,
+							    .begin = n * ENTRIES / nsps,
+							    .end = (n + 1) * ENTRIES / nsps,
+							    .row_parts = 1,
+							    .data = QEFF_NSP_NONE };
+			*index++ = t;
+		}
+		tile[t++] = (struct qeff_nsp_tile){ .op = 2,
+						    .row_part = (uint16_t)n,
+						    .row_parts = (uint16_t)nsps,
+						    .data = QEFF_NSP_NONE };
+		*index++ = t;
+	}
+	CU_ASSERT_EQUAL(t, tiles);
+	return h->const_bytes;
+}
+
+/* What a test may spoil in the metadata. */
+struct package {
+	struct qeff_metadata md;
+	uint32_t semaphores[2];
+	uint8_t l2tcm[0x464];
+	struct qeff_md_nsp_multicast entries[QEFF_MD_MAX_NSPS][2];
+	struct qeff_md_nsp_multicast_table tables[QEFF_MD_MAX_NSPS];
+	struct qeff_md_host_multicast windows[2];
+	struct qeff_md_thread thread;
+	struct qeff_md_constant_mapping mapping;
+};
+
+static inline void package_metadata(struct package *p, uint32_t nsps, uint64_t constants_bytes)
+{
+	memset(p, 0, sizeof(*p));
+	p->semaphores[1] = nsps;
+	p->l2tcm[4] = 1;
+	p->windows[0] = (struct qeff_md_host_multicast){ (1u << nsps) - 1, 0x464 };
+	p->windows[1] = (struct qeff_md_host_multicast){ 1, 0x1000 };
+	for (uint32_t n = 0; n < nsps; n++) {
+		p->entries[n][0] =
+			(struct qeff_md_nsp_multicast){ 0, ((1u << nsps) - 1) & ~(1u << n), 0x464,
+							QEFF_MD_NSP_L2TCM, false };
+		p->entries[n][1] = (struct qeff_md_nsp_multicast){ 0, 1u & ~(1u << n), 0x1000,
+								   QEFF_MD_NSP_L2TCM, false };
+		p->tables[n] = (struct qeff_md_nsp_multicast_table){ 2, p->entries[n] };
+	}
+	p->thread = (struct qeff_md_thread){ 0, QEFF_MD_THREAD_HVX };
+	p->mapping =
+		(struct qeff_md_constant_mapping){ 0, (1u << nsps) - 1, (uint32_t)constants_bytes };
+	p->md = (struct qeff_metadata){
+		.version_major = 1,
+		.network_name = "test",
+		.num_nsps = nsps,
+		.num_semaphores = 2,
+		.semaphore_init = p->semaphores,
+		.l2tcm_init_bytes = sizeof(p->l2tcm),
+		.l2tcm_init = p->l2tcm,
+		.num_nsp_multicast = nsps,
+		.nsp_multicast = p->tables,
+		.num_host_multicast = 2,
+		.host_multicast = p->windows,
+		.num_threads = 1,
+		.threads = &p->thread,
+		.num_constant_mappings = 1,
+		.constant_mappings = &p->mapping,
+		.static_shared_ddr_bytes = DDR_BYTES,
+		.static_constants_bytes = constants_bytes,
+		.exit_doorbell_offset = 0x460,
+		.l2tcm_bytes = 1u << 20,
+		.exec_context_major = QEFF_NSP_EXEC_CONTEXT_MAJOR,
+		.hw_version_major = 2,
+	};
+}
+
+/* The ELF of it in host memory at @to. Returns its size. */
+static inline size_t package_elf(const struct package *p, uint8_t *to, size_t room)
+{
+	struct qeff_bytes metadata = { 0 }, elf = { 0 };
+	struct qeff_error err = { 0 };
+	size_t size;
+
+	if (qeff_metadata_write(&p->md, &metadata, &err) ||
+	    qeff_image_write(metadata.data, metadata.size_bytes, &elf, &err))
+		fprintf(stderr, "%s\n", err.message);
+	CU_ASSERT_FATAL(elf.size_bytes && elf.size_bytes <= room);
+	memcpy(to, elf.data, elf.size_bytes);
+	size = elf.size_bytes;
+	qeff_bytes_free(&metadata);
+	qeff_bytes_free(&elf);
+	return size;
+}
+
+/* Loads constants and ELF, both from HOST_DATA on. */
+static inline void package_load(struct host *h, uint32_t handle, uint32_t nsps, uint32_t repeat,
+				uint32_t *constants_id, uint32_t *elf_id)
+{
+	size_t constants_bytes = package_constants(h->ram + HOST_DATA, 2u << 20, nsps, repeat);
+	struct package p;
+	size_t elf_bytes;
+
+	CU_ASSERT_EQUAL_FATAL(constants_new(h, handle, constants_bytes, 0, constants_id), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		constants_payload(h, handle, *constants_id, HOST_DATA, constants_bytes, 0), 0);
+	package_metadata(&p, nsps, constants_bytes);
+	elf_bytes = package_elf(&p, h->ram + HOST_DATA + (3u << 20), 1u << 20);
+	CU_ASSERT_EQUAL_FATAL(elf_load(h, handle, HOST_DATA + (3u << 20), elf_bytes, elf_id), 0);
+}
+
+/* --- request elements --- */
+
+#define CMD_FORCE_MSI  0x80
+#define CMD_COMPLETION 0x10
+#define CMD_BULK       0x08
+#define CMD_IN	       0x01
+#define CMD_OUT	       0x02
+
+#define SEM(op, index, value)	  (1u << 31 | (uint32_t)(op) << 24 | (uint32_t)(index) << 16 | (value))
+#define SEM_PRE(op, index, value) (SEM(op, index, value) | 1u << 22)
+enum { NOP, INIT, INC, DEC, EQUAL, AT_LEAST, P };
+
+struct element {
+	uint16_t id;
+	uint8_t command;
+	uint64_t source, destination;
+	uint32_t size;
+	uint64_t doorbell;
+	uint8_t doorbell_attributes; /* 0x80 enable, 0/1/2: 32, 16, 8 bits */
+	uint32_t doorbell_data;
+	uint32_t sem[4];
+};
+
+/* Writes the element at the ring's tail; the card sees it after ring_doorbell(). */
+static inline void ring_put(struct host *h, struct active *a, const struct element *e)
+{
+	uint8_t *at = h->ram + a->ring + a->request_tail * 64;
+
+	memset(at, 0, 64);
+	qeff_put_u16(at, e->id);
+	at[3] = e->command;
+	qeff_put_u64(at + 8, e->source);
+	qeff_put_u64(at + 16, e->destination);
+	qeff_put_u32(at + 24, e->size);
+	qeff_put_u64(at + 32, e->doorbell);
+	at[40] = e->doorbell_attributes;
+	qeff_put_u32(at + 44, e->doorbell_data);
+	for (int i = 0; i < 4; i++)
+		qeff_put_u32(at + 48 + 4 * i, e->sem[i]);
+	a->request_tail = (a->request_tail + 1) % a->elements;
+}
+
+static inline void ring_doorbell(struct host *h, const struct active *a)
+{
+	qeff_card_dbc_write(h->card, a->dbc, 4, a->request_tail);
+}
+
+/* Whether a response is there. */
+static inline bool ring_ready(struct host *h, const struct active *a)
+{
+	return qeff_card_dbc_read(h->card, a->dbc, 12) != a->response_head;
+}
+
+/* Waits until a response is there; false after 20 s. */
+static inline bool ring_wait(struct host *h, const struct active *a)
+{
+	struct timespec until;
+	bool ready;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 20;
+	pthread_mutex_lock(&h->lock);
+	while (!(ready = ring_ready(h, a)))
+		if (pthread_cond_timedwait(&h->change, &h->lock, &until))
+			break;
+	pthread_mutex_unlock(&h->lock);
+	return ready;
+}
+
+/* Takes a response: completion code << 16 | request id; UINT32_MAX if none came. */
+static inline uint32_t ring_take(struct host *h, struct active *a)
+{
+	const uint8_t *responses;
+	uint32_t value;
+
+	if (!ring_wait(h, a))
+		return UINT32_MAX;
+	responses = h->ram + a->ring + ((a->elements * 68 + 256 + 4095) & ~4095u) - 4 * a->elements;
+	value = qeff_get_u32(responses + 4 * a->response_head);
+	a->response_head = (a->response_head + 1) % a->elements;
+	qeff_card_dbc_write(h->card, a->dbc, 8, a->response_head);
+	return value;
+}
+
+/* Runs one element and returns its completion code, 0xffff if the response is not its own. */
+static inline uint16_t ring_run(struct host *h, struct active *a, struct element e)
+{
+	static uint16_t id = 1000;
+	uint32_t response;
+
+	e.id = ++id;
+	e.command |= CMD_COMPLETION;
+	ring_put(h, a, &e);
+	ring_doorbell(h, a);
+	response = ring_take(h, a);
+	return (response & 0xffff) == e.id ? (uint16_t)(response >> 16) : 0xffff;
+}
+
+/* The two elements of an inference: inputs from @in, outputs and statistics to @out (host offsets).
+ */
+static inline void inference_put(struct host *h, struct active *a, uint32_t nsps, uint16_t id,
+				 uint64_t in, uint64_t out)
+{
+	const struct element input = {
+		.id = id,
+		.command = CMD_COMPLETION | CMD_BULK | CMD_IN,
+		.source = HOST_BASE + in,
+		.destination = a->ddr_base,
+		.size = IN_BYTES,
+		.doorbell = a->mcid_base,
+		.doorbell_attributes = 0x80,
+		.doorbell_data = 1,
+		.sem = { SEM_PRE(EQUAL, 0, nsps), SEM(INIT, 0, 0) },
+	};
+	const struct element output = {
+		.id = (uint16_t)(id + 1),
+		.command = CMD_COMPLETION | CMD_BULK | CMD_OUT,
+		.source = a->ddr_base + OUT_OFFSET,
+		.destination = HOST_BASE + out,
+		.size = OUT_BYTES,
+		.doorbell = a->mcid_base + 4,
+		.doorbell_attributes = 0x80,
+		.doorbell_data = 1,
+		.sem = { SEM_PRE(EQUAL, 1, 0), SEM(INIT, 1, nsps) },
+	};
+
+	ring_put(h, a, &input);
+	ring_put(h, a, &output);
+}
+
+/* Token ids; a position of -1 marks the dead ones. */
+static inline void inference_input(struct host *h, uint64_t in, const int64_t *ids,
+				   const int64_t *positions)
+{
+	memset(h->ram + in, 0, 64);
+	memcpy(h->ram + in + 64, ids, SEQ * 8);
+	memcpy(h->ram + in + 96, positions, SEQ * 8);
+}
+
+static inline void inference_check(struct host *h, uint64_t out, const int64_t *ids,
+				   const int64_t *positions)
+{
+	const float *rows = (const float *)(h->ram + out);
+	unsigned int wrong = 0;
+
+	for (uint32_t r = 0; r < SEQ; r++)
+		for (uint32_t c = 0; c < WIDTH; c++)
+			wrong += rows[r * WIDTH + c] !=
+				 (positions[r] < 0 ? 0 : table_value((uint32_t)ids[r], c));
+	CU_ASSERT_EQUAL(wrong, 0);
+}
+
+static inline const struct qeff_nsp_stats *inference_stats(struct host *h, uint64_t out)
+{
+	return (const struct qeff_nsp_stats *)(h->ram + out + SEQ * WIDTH * 4);
+}
+
+#endif
