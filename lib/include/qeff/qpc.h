@@ -38,6 +38,10 @@ extern "C" {
 /* No DMA buffer. */
 #define QEFF_NO_DMA_BUFFER UINT32_MAX
 
+/* The execution context version of a program that holds no code for a real card: no firmware has
+ * it, so a real card refuses the program. */
+#define QEFF_NO_EXEC_CONTEXT UINT16_MAX
+
 /**
  * enum qeff_type - element types, numbered as in the network descriptor
  *
@@ -219,7 +223,7 @@ struct qeff_constants {
  * @network_name: the name the metadata gives, UTF-8
  * @version_major: metadata version
  * @version_minor: metadata version
- * @exec_context_major: execution context the program's code expects
+ * @exec_context_major: execution context the program's code expects, or QEFF_NO_EXEC_CONTEXT
  * @hw_version_major: hardware it is for (2.0 is AIC100)
  * @hw_version_minor: hardware it is for
  * @num_nsps: NSPs it takes
