@@ -402,6 +402,38 @@ static void test_not_finite(void)
 		}
 }
 
+/* The first rows of a case, whatever stands behind them and however it is cut. */
+static void test_bits(void)
+{
+	static const enum qeff_nsp_type types[] = { F32, F16, BF16, I8 };
+	const char *isas[3];
+	size_t count = nsp_isas(isas);
+
+	for (size_t i = 0; i < count; i++)
+		for (int t = 0; t < 4; t++) {
+			struct matmul_case c = {
+				13, 300, 130, types[t], F32, F32, t == 3 ? 64 : 0, QEFF_NSP_SILU,
+				7,  1,	 1
+			};
+			struct matmul_data d;
+			float *all;
+
+			fill(&d, &c);
+			run(&c, &d, isas[i]);
+			all = malloc(13 * 130 * sizeof(float));
+			memcpy(all, d.out, 13 * 130 * sizeof(float));
+			for (c.rows = 1; c.rows <= 13; c.rows++) {
+				c.nsps = 1 + c.rows % 5;
+				c.row_parts = c.rows % 3 ? 1 : 4;
+				run(&c, &d, isas[i]);
+				CU_ASSERT_EQUAL(memcmp(all, d.out, c.rows * 130 * sizeof(float)),
+						0);
+			}
+			free(all);
+			drop(&d);
+		}
+}
+
 static const struct unit_test tests[] = {
 	{ "odd shapes", test_shapes },
 	{ "every pair of types", test_types },
@@ -411,5 +443,6 @@ static const struct unit_test tests[] = {
 	{ "int8 of odd values", test_int8_values },
 	{ "int8 of tiny values", test_int8_tiny },
 	{ "not finite", test_not_finite },
+	{ "bits do not depend on company", test_bits },
 };
 QEFF_UNIT_MAIN("nsp_matmul", tests)
