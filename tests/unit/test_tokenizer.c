@@ -1,0 +1,762 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tokenizers: the lists of tests/data/tokenizer (made by tests/reference/make_tokenizer_vectors.py
+ * with the `tokenizers` package), and by hand: UTF-8, translated patterns, each way of cutting,
+ * streams, roles, truncation, and files that are not what they should be.
+ */
+#include "unit.h"
+
+#include "text/regex.h"
+#include "text/unicode.h"
+#include "text/utf8.h"
+
+#include <jansson.h>
+#include <qeff/tokenizer.h>
+#include <stdio.h>
+#include <string.h>
+
+static char *test_data_path(const char *name)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%s", QEFF_TEST_DATA, name) < 0 ? NULL : path;
+}
+
+static void check_bytes(const char *what, const void *got, size_t got_bytes, const void *expected,
+			size_t expected_bytes)
+{
+	const bool same = got_bytes == expected_bytes && !memcmp(got, expected, got_bytes);
+
+	CU_ASSERT(same);
+	if (!same)
+		fprintf(stderr, "%s: expected \"%.*s\", found \"%.*s\"\n", what,
+			(int)expected_bytes, (const char *)expected, (int)got_bytes,
+			(const char *)got);
+}
+
+static void check_lossy(const char *in, size_t size_bytes, const char *expected)
+{
+	struct qeff_bytes out = { 0 };
+
+	qeff_utf8_lossy(&out, (const uint8_t *)in, size_bytes);
+	check_bytes("lossy", out.data, out.size_bytes, expected, strlen(expected));
+	qeff_bytes_free(&out);
+}
+
+#define R		    "\xef\xbf\xbd"
+#define LOSSY(in, expected) check_lossy(in, sizeof(in) - 1, expected)
+
+static void test_utf8(void)
+{
+	LOSSY("plain", "plain");
+	LOSSY("\xe2\x82\xac", "\xe2\x82\xac");
+	LOSSY("a\x80z", "a" R "z");
+	/* a sequence cut short is one maximal part, an impossible byte another */
+	LOSSY("\xe2\x82z", R "z");
+	LOSSY("\xf0\x9f\x98", R);
+	LOSSY("\xf0\x9f\x98\xf0\x9f", R R);
+	/* overlong forms and surrogates have no valid start */
+	LOSSY("\xc0\xaf", R R);
+	LOSSY("\xe0\x80\xaf", R R R);
+	LOSSY("\xed\xa0\x80", R R R);
+	LOSSY("\xf4\x90\x80\x80", R R R R);
+	LOSSY("\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf");
+}
+
+static void check_form(enum qeff_normal_form form, const char *in, const char *expected)
+{
+	struct qeff_bytes out = { 0 };
+
+	qeff_normal_form(&out, (const uint8_t *)in, strlen(in), form);
+	check_bytes("normal form", out.data, out.size_bytes, expected, strlen(expected));
+	qeff_bytes_free(&out);
+}
+
+static void test_normal_forms(void)
+{
+	struct qeff_bytes marks = { 0 }, out = { 0 };
+
+	check_form(QEFF_NFC, "e\u0301", "\u00e9");
+	check_form(QEFF_NFD, "\u00e9", "e\u0301");
+	/* a dot below (class 220) sorts before an acute (230) */
+	check_form(QEFF_NFD, "e\u0301\u0323", "e\u0323\u0301");
+	check_form(QEFF_NFC, "e\u0301\u0323", "\u1eb9\u0301");
+	check_form(QEFF_NFD, "\ud55c", "\u1112\u1161\u11ab");
+	check_form(QEFF_NFC, "\u1112\u1161\u11ab", "\ud55c");
+	check_form(QEFF_NFKC, "\ufb01\u00bd\uff21", "fi1\u20442A");
+	/* composition exclusions stay apart */
+	check_form(QEFF_NFC, "\u0958", "\u0915\u093c");
+
+	/* one character with 200,000 marks, in the order that is worst for sorting by exchange */
+	for (int i = 0; i < 100000; i++)
+		qeff_utf8_put(&marks, 0x301);
+	for (int i = 0; i < 100000; i++)
+		qeff_utf8_put(&marks, 0x323);
+	qeff_normal_form(&out, marks.data, marks.size_bytes, QEFF_NFD);
+	CU_ASSERT_EQUAL(out.size_bytes, marks.size_bytes);
+	CU_ASSERT(!memcmp(out.data, "\u0323", 2));
+	CU_ASSERT(!memcmp(out.data + out.size_bytes - 2, "\u0301", 2));
+	qeff_bytes_free(&marks);
+	qeff_bytes_free(&out);
+}
+
+/* Pieces of @text by @pattern, matches in brackets. */
+static void check_split(const char *pattern, const char *text, const char *expected)
+{
+	struct qeff_error err = { 0 };
+	struct qeff_bytes spans = { 0 }, out = { 0 };
+	struct qeff_regex *regex;
+
+	if (qeff_regex_new(&regex, pattern, strlen(pattern), QEFF_REGEX_ONIGURUMA, &err) < 0) {
+		CU_FAIL("pattern");
+		fprintf(stderr, "%s\n", err.message);
+		return;
+	}
+	CU_ASSERT_EQUAL(qeff_regex_split(regex, (const uint8_t *)text, strlen(text), &spans, &err),
+			0);
+	for (size_t i = 0; i < spans.size_bytes / sizeof(struct qeff_span); i++) {
+		const struct qeff_span *span = (const struct qeff_span *)spans.data + i;
+
+		qeff_bytes_u8(&out, span->match ? '[' : '(');
+		qeff_bytes_append(&out, text + span->start, span->end - span->start);
+		qeff_bytes_u8(&out, span->match ? ']' : ')');
+	}
+	check_bytes(pattern, out.data, out.size_bytes, expected, strlen(expected));
+	qeff_bytes_free(&spans);
+	qeff_bytes_free(&out);
+	qeff_regex_free(regex);
+}
+
+static void check_refused(const char *pattern, const char *word)
+{
+	struct qeff_error err = { 0 };
+	struct qeff_regex *regex = NULL;
+
+	CU_ASSERT(qeff_regex_new(&regex, pattern, strlen(pattern), QEFF_REGEX_ONIGURUMA, &err) < 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, word));
+	if (!strstr(err.message, word))
+		fprintf(stderr, "\"%s\" for %s\n", err.message, pattern);
+	qeff_regex_free(regex);
+}
+
+static void test_regex(void)
+{
+	check_split("a+", "baac", "(b)[aa](c)");
+	/* U+180E is no white space, U+0085 is; combining marks are word characters */
+	check_split("\\s+", "a\u180eb\xc2\x85""c\u3000", "(a\u180eb)[\xc2\x85](c)[\u3000]");
+	check_split("\\w+", "e\u0301\u203fx-y", "[e\u0301\u203fx](-)[y]");
+	check_split("\\h+", "xyzcafe", "(xyz)[cafe]");
+	check_split("[\\h]+", "xyzcafe", "(xyz)[cafe]");
+	check_split("\\bcat\\b", "cat concat", "[cat]( concat)");
+	/* scripts, not script extensions: U+3001 is common to several */
+	check_split("\\p{Han}+", "\u4e2d\u3001\u6587", "[\u4e2d](\u3001)[\u6587]");
+	check_split("\\p{^Letter}", "a1b", "(a)[1](b)");
+	/* classes: union, intersection, negation of one */
+	check_split("[a[bc]]+", "xabcx", "(x)[abc](x)");
+	check_split("[a-z&&[^aeiou]]+", "queue", "[q](ueue)");
+	check_split("[^a-z&&[^aeiou]]+", "quiet", "(q)[uie](t)");
+	check_split("[[^a]]", "ab", "(a)[b]");
+	check_split("[]x]+", "]x", "[]x]");
+	check_split("[[:space:]]", "a b", "(a)[ ](b)");
+	check_split("(?m:a.b)", "a\nb", "[a\nb]");
+	check_split("a.b", "a\nb", "(a\nb)");
+	check_split("^b", "a\nb", "(a\n)[b]");
+	check_split("x{,2}y", "xxxy", "(x)[xxy]");
+	check_split("\\u00e9", "\u00e9", "[\u00e9]");
+	check_split("(?i:'s)", "'\u017f", "['\u017f]");
+	/* empty matches count between characters, not right behind a match */
+	check_split("x*", "axb", "[](a)[x](b)[]");
+
+	check_refused("a{1,2}+", "repeat count");
+	check_refused("[a[^b]]", "negated class");
+	check_refused("[\\W]", "\\W");
+	check_refused("(?x)a", "(?x)");
+	check_refused("[[:punct:]]", "POSIX");
+	check_refused("(*LIMIT_MATCH=1)a", "verb");
+	check_refused("[a", "class without an end");
+	check_refused("(a", "parenthesis");
+	check_refused("\\p{Klingon}", "unknown property");
+	check_refused("[[[[[[[[[[a]]]]]]]]]]", "deeply");
+	check_refused("\\", "backslash");
+}
+
+static void test_regex_gives_up(void)
+{
+	static const char pattern[] = "(x+x+)+y";
+	struct qeff_bytes spans = { 0 };
+	struct qeff_error err = { 0 };
+	struct qeff_regex *regex;
+	char text[64];
+
+	memset(text, 'x', sizeof(text));
+	/* without a "y" somewhere the matcher would not even begin */
+	memcpy(text + sizeof(text) - 2, "zy", 2);
+	CU_ASSERT_EQUAL_FATAL(
+		qeff_regex_new(&regex, pattern, strlen(pattern), QEFF_REGEX_ONIGURUMA, &err), 0);
+	CU_ASSERT_EQUAL(qeff_regex_split(regex, (const uint8_t *)text, sizeof(text), &spans, &err),
+			-E2BIG);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "gave up"));
+	qeff_bytes_free(&spans);
+	qeff_regex_free(regex);
+}
+
+static json_t *load(const char *name)
+{
+	char *path = test_data_path(name);
+	json_error_t why;
+	json_t *json = json_load_file(path, JSON_ALLOW_NUL, &why);
+
+	if (!json)
+		fprintf(stderr, "%s: %s\n", path, why.text);
+	free(path);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(json);
+	return json;
+}
+
+/* A line: a string, or {"hex": ...}. */
+static void read_line(const json_t *line, struct qeff_bytes *out)
+{
+	const char *hex = json_string_value(json_object_get(line, "hex"));
+
+	out->size_bytes = 0;
+	if (!hex) {
+		qeff_bytes_append(out, json_string_value(line), json_string_length(line));
+		return;
+	}
+	for (; hex[0] && hex[1]; hex += 2) {
+		unsigned int byte = 0;
+
+		sscanf(hex, "%2x", &byte);
+		qeff_bytes_u8(out, (uint8_t)byte);
+	}
+}
+
+static bool same_ids(const struct qeff_tokens *tokens, const json_t *ids, size_t from, size_t count)
+{
+	if (tokens->count != count)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (tokens->ids[i] != json_integer_value(json_array_get(ids, from + i)))
+			return false;
+	return true;
+}
+
+static void complain(const char *what, const char *name, size_t line,
+		     const struct qeff_tokens *tokens)
+{
+	CU_FAIL("tokens");
+	fprintf(stderr, "%s: line %zu, %s:", name, line, what);
+	for (size_t i = 0; i < tokens->count; i++)
+		fprintf(stderr, " %u", tokens->ids[i]);
+	fprintf(stderr, "\n");
+}
+
+/* The text of @tokens, whole and streamed, is @expected, or @otherwise if that is null. */
+static void check_text(const struct qeff_tokenizer *tokenizer, const char *name, size_t line,
+		       const struct qeff_tokens *tokens, bool skip, const json_t *expected,
+		       const struct qeff_bytes *otherwise)
+{
+	const void *text = json_is_string(expected) ? (const void *)json_string_value(expected)
+						    : otherwise->data;
+	size_t text_bytes =
+		json_is_string(expected) ? json_string_length(expected) : otherwise->size_bytes;
+	struct qeff_token_stream *stream;
+	struct qeff_bytes streamed = { 0 };
+	struct qeff_error err = { 0 };
+	const char *piece;
+	size_t size_bytes;
+	char *whole;
+
+	CU_ASSERT_EQUAL_FATAL(qeff_tokenizer_decode(tokenizer, tokens->ids, tokens->count, skip,
+						    &whole, &size_bytes, &err),
+			      0);
+	check_bytes(name, whole, size_bytes, text, text_bytes);
+	CU_ASSERT_EQUAL(whole[size_bytes], '\0');
+
+	CU_ASSERT_EQUAL_FATAL(qeff_token_stream_new(tokenizer, skip, &stream, &err), 0);
+	for (size_t i = 0; i < tokens->count; i++) {
+		size_t piece_bytes;
+
+		CU_ASSERT_EQUAL(
+			qeff_token_stream_push(stream, tokens->ids[i], &piece, &piece_bytes, &err),
+			0);
+		CU_ASSERT_EQUAL(qeff_utf8_valid_bytes((const uint8_t *)piece, piece_bytes),
+				piece_bytes);
+		qeff_bytes_append(&streamed, piece, piece_bytes);
+	}
+	CU_ASSERT_EQUAL(qeff_token_stream_finish(stream, &piece, &text_bytes, &err), 0);
+	qeff_bytes_append(&streamed, piece, text_bytes);
+	check_bytes("streamed", streamed.data, streamed.size_bytes, whole, size_bytes);
+	qeff_token_stream_free(stream);
+	qeff_bytes_free(&streamed);
+	free(whole);
+}
+
+static void check_line(const struct qeff_tokenizer *tokenizer, const char *name,
+		       const json_t *vectors, size_t i, size_t line, const struct qeff_bytes *raw)
+{
+	const json_t *ids = json_array_get(json_object_get(vectors, "ids"), i);
+	const json_t *plain = json_array_get(json_object_get(vectors, "plain"), i);
+	const json_t *decoded = json_array_get(json_object_get(vectors, "decoded"), i);
+	const json_t *skipped = json_array_get(json_object_get(vectors, "skipped"), i);
+	const size_t front = (size_t)json_integer_value(json_array_get(plain, 0));
+	const size_t back = (size_t)json_integer_value(json_array_get(plain, 1));
+	struct qeff_bytes valid = { 0 }, as_decoded = { 0 };
+	struct qeff_tokens special, bare;
+	struct qeff_error err = { 0 };
+
+	CU_ASSERT_EQUAL_FATAL(qeff_tokenizer_encode(tokenizer, (const char *)raw->data,
+						    raw->size_bytes, QEFF_ENCODE_SPECIAL, 0,
+						    &special, &err),
+			      0);
+	CU_ASSERT_EQUAL_FATAL(qeff_tokenizer_encode(tokenizer, (const char *)raw->data,
+						    raw->size_bytes, 0, 0, &bare, &err),
+			      0);
+	if (!same_ids(&special, ids, 0, json_array_size(ids)))
+		complain("with special tokens", name, line, &special);
+	if (!same_ids(&bare, ids, front, json_array_size(ids) - front - back))
+		complain("without special tokens", name, line, &bare);
+
+	qeff_utf8_lossy(&valid, raw->data, raw->size_bytes);
+	check_text(tokenizer, name, line, &bare, false, decoded, &valid);
+	if (json_is_string(decoded))
+		qeff_bytes_append(&as_decoded, json_string_value(decoded),
+				  json_string_length(decoded));
+	else
+		qeff_bytes_append(&as_decoded, valid.data, valid.size_bytes);
+	check_text(tokenizer, name, line, &special, true, skipped, &as_decoded);
+	qeff_bytes_free(&valid);
+	qeff_bytes_free(&as_decoded);
+	qeff_tokens_free(&special);
+	qeff_tokens_free(&bare);
+}
+
+static void check_vectors(const char *name, size_t at_least)
+{
+	struct qeff_tokenizer *tokenizer;
+	struct qeff_error err = { 0 };
+	struct qeff_bytes raw = { 0 };
+	json_t *lines = load("tokenizer/lines.json"), *vectors;
+	const json_t *chosen;
+	char file[128], *path;
+	size_t count;
+
+	snprintf(file, sizeof(file), "tokenizer/%s.vectors.json", name);
+	vectors = load(file);
+	path = test_data_path(json_string_value(json_object_get(vectors, "tokenizer")));
+	if (qeff_tokenizer_open(path, &tokenizer, &err) < 0) {
+		CU_FAIL("open");
+		fprintf(stderr, "%s\n", err.message);
+		goto done;
+	}
+	chosen = json_object_get(vectors, "lines");
+	count = json_array_size(json_is_array(chosen) ? chosen : lines);
+	CU_ASSERT(count >= at_least);
+	CU_ASSERT_EQUAL(json_array_size(json_object_get(vectors, "ids")), count);
+	for (size_t i = 0; i < count; i++) {
+		size_t line = json_is_array(chosen)
+				      ? (size_t)json_integer_value(json_array_get(chosen, i))
+				      : i;
+
+		read_line(json_array_get(lines, line), &raw);
+		check_line(tokenizer, name, vectors, i, line, &raw);
+	}
+	qeff_tokenizer_close(tokenizer);
+done:
+	free(path);
+	qeff_bytes_free(&raw);
+	json_decref(lines);
+	json_decref(vectors);
+}
+
+static void test_vectors_llama(void)
+{
+	check_vectors("tiny-llama-stories", 250);
+}
+
+static void test_vectors_bert(void)
+{
+	check_vectors("tiny-bert-embed", 250);
+}
+
+static void test_vectors_parts(void)
+{
+	static const char *const names[] = { "sentencepiece", "metaspace",  "llama3", "o200k",
+					     "roberta",	      "bert-cased", "plain",  "words" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		check_vectors(names[i], 60);
+}
+
+/* A tokenizer.json with one part replaced; @model NULL is a small byte-pair model. */
+static int open_parts(const char *normalizer, const char *pre_tokenizer, const char *post,
+		      const char *decoder, const char *added, const char *model,
+		      struct qeff_tokenizer **tokenizer, struct qeff_error *err)
+{
+	static const char small[] =
+		"{\"type\":\"BPE\",\"unk_token\":\"?\",\"vocab\":{\"?\":0,\"a\":1,\"b\":2,\"c\":3,\"ab\":4,"
+		"\"abc\":5,\"_\":6},\"merges\":[\"a b\",\"ab c\"]}";
+	char *json;
+	int rc;
+
+	*tokenizer = NULL;
+	rc = asprintf(
+		&json,
+		"{\"version\":\"1.0\",\"normalizer\":%s,\"pre_tokenizer\":%s,\"post_processor\":%s,"
+		"\"decoder\":%s,\"added_tokens\":%s,\"model\":%s}",
+		normalizer ? normalizer : "null", pre_tokenizer ? pre_tokenizer : "null",
+		post ? post : "null", decoder ? decoder : "null", added ? added : "[]",
+		model ? model : small);
+	CU_ASSERT_FATAL(rc > 0);
+	rc = qeff_tokenizer_open_memory(json, (size_t)rc, NULL, 0, tokenizer, err);
+	free(json);
+	return rc;
+}
+
+/* Ids of @text as a string of single digits. */
+static void check_ids(const struct qeff_tokenizer *tokenizer, const char *text, unsigned int flags,
+		      size_t max_tokens, const char *expected)
+{
+	struct qeff_error err = { 0 };
+	struct qeff_tokens tokens;
+	char found[64] = "";
+
+	CU_ASSERT_EQUAL_FATAL(qeff_tokenizer_encode(tokenizer, text, strlen(text), flags,
+						    max_tokens, &tokens, &err),
+			      0);
+	for (size_t i = 0; i < tokens.count && i < 60; i++)
+		snprintf(found + i, sizeof(found) - i, "%x", tokens.ids[i]);
+	CU_ASSERT_STRING_EQUAL(found, expected);
+	qeff_tokens_free(&tokens);
+}
+
+static void test_bpe(void)
+{
+	struct qeff_tokenizer *tokenizer;
+	struct qeff_error err = { 0 };
+
+	CU_ASSERT_EQUAL_FATAL(open_parts(NULL, NULL, NULL, NULL, NULL, NULL, &tokenizer, &err), 0);
+	check_ids(tokenizer, "abcab", 0, 0, "54");
+	check_ids(tokenizer, "aabb", 0, 0, "142");
+	check_ids(tokenizer, "axyb", 0, 0, "1002");
+	check_ids(tokenizer, "", 0, 0, "");
+	check_ids(tokenizer, "abcabc", 0, 1, "5");
+	qeff_tokenizer_close(tokenizer);
+
+	/* fused unknowns; merges as pairs; a merge with a lower rank wins though it stands further
+	 * right */
+	CU_ASSERT_EQUAL_FATAL(
+		open_parts(
+			NULL, NULL, NULL, NULL, NULL,
+			"{\"type\":\"BPE\",\"unk_token\":\"?\",\"fuse_unk\":true,\"vocab\":{\"?\":0,"
+			"\"a\":1,\"b\":2,\"c\":3,\"bc\":4,\"ab\":5},\"merges\":[[\"b\",\"c\"],[\"a\",\"b\"]]}",
+			&tokenizer, &err),
+		0);
+	check_ids(tokenizer, "abc", 0, 0, "14");
+	check_ids(tokenizer, "axyzb", 0, 0, "102");
+	qeff_tokenizer_close(tokenizer);
+
+	/* no unknown token: what is not known is left out */
+	CU_ASSERT_EQUAL_FATAL(open_parts(NULL, NULL, NULL, NULL, NULL,
+					 "{\"vocab\":{\"a\":1},\"merges\":[]}", &tokenizer, &err),
+			      0);
+	check_ids(tokenizer, "xax", 0, 0, "1");
+	qeff_tokenizer_close(tokenizer);
+}
+
+static void test_splits(void)
+{
+	static const struct {
+		const char *behaviour;
+		bool invert;
+		const char *expected;
+	} cases[] = {
+		/* "ab__c" at "_": 4 is "ab", 7 is "ab_", 8 is "__", 9 is "_c" */
+		{ "Isolated", false, "4663" },	    { "Removed", false, "43" },
+		{ "Contiguous", false, "483" },	    { "MergedWithPrevious", false, "763" },
+		{ "MergedWithNext", false, "469" }, { "Removed", true, "66" },
+	};
+	const char *model =
+		"{\"type\":\"BPE\",\"ignore_merges\":true,\"vocab\":{\"a\":1,\"b\":2,\"c\":3,\"ab\":4,\"_\":6,"
+		"\"ab_\":7,\"__\":8,\"_c\":9},\"merges\":[]}";
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct qeff_tokenizer *tokenizer;
+		struct qeff_error err = { 0 };
+		char split[160];
+
+		snprintf(
+			split, sizeof(split),
+			"{\"type\":\"Split\",\"pattern\":{\"String\":\"_\"},\"behavior\":\"%s\",\"invert\":%s}",
+			cases[i].behaviour, cases[i].invert ? "true" : "false");
+		CU_ASSERT_EQUAL_FATAL(
+			open_parts(NULL, split, NULL, NULL, NULL, model, &tokenizer, &err), 0);
+		check_ids(tokenizer, "ab__c", 0, 0, cases[i].expected);
+		qeff_tokenizer_close(tokenizer);
+	}
+}
+
+static void test_added_tokens(void)
+{
+	static const char added[] =
+		"[{\"id\":7,\"content\":\"abab\",\"special\":false,\"normalized\":false},"
+		"{\"id\":8,\"content\":\"ab\",\"special\":true,\"normalized\":false,\"single_word\":true},"
+		"{\"id\":9,\"content\":\"<l>\",\"special\":true,\"normalized\":false,\"lstrip\":true},"
+		"{\"id\":10,\"content\":\"<r>\",\"special\":true,\"normalized\":false,\"rstrip\":true},"
+		"{\"id\":11,\"content\":\"CC\",\"special\":false,\"normalized\":true}]";
+	struct qeff_tokenizer *tokenizer;
+	struct qeff_error err = { 0 };
+	uint32_t ids[] = { 1, 8, 2 };
+	size_t size_bytes;
+	char *text;
+
+	CU_ASSERT_EQUAL_FATAL(open_parts("{\"type\":\"Lowercase\"}", NULL, NULL,
+					 "{\"type\":\"Fuse\"}", added, NULL, &tokenizer, &err),
+			      0);
+	/* the longest one wins; "ab" only as a word of its own, and its id is the model's */
+	check_ids(tokenizer, "abab", 0, 0, "7");
+	check_ids(tokenizer, "ababab", 0, 0, "74");
+	check_ids(tokenizer, "c ab c", 0, 0, "30403");
+	check_ids(tokenizer, "a  <l>  b", 0, 0, "18002");
+	check_ids(tokenizer, "a  <r>  b", 0, 0, "10092");
+	/* found in lower case, as the normaliser leaves it */
+	check_ids(tokenizer, "aCcb", 0, 0, "1a2");
+	CU_ASSERT_EQUAL(qeff_tokenizer_id(tokenizer, "CC", 2), 10);
+	CU_ASSERT_EQUAL(qeff_tokenizer_id(tokenizer, "cc", 2), -1);
+	CU_ASSERT_EQUAL(qeff_tokenizer_size(tokenizer), 11);
+	CU_ASSERT(qeff_tokenizer_is_special(tokenizer, 8));
+	CU_ASSERT(!qeff_tokenizer_is_special(tokenizer, 7));
+	CU_ASSERT(!strncmp(qeff_tokenizer_token(tokenizer, 8, &size_bytes), "<l>", 3));
+	CU_ASSERT_PTR_NULL(qeff_tokenizer_token(tokenizer, 12, &size_bytes));
+
+	CU_ASSERT_EQUAL_FATAL(
+		qeff_tokenizer_decode(tokenizer, ids, 3, true, &text, &size_bytes, &err), 0);
+	CU_ASSERT_STRING_EQUAL(text, "ab");
+	free(text);
+	CU_ASSERT_EQUAL_FATAL(qeff_tokenizer_decode(tokenizer, ids, 3, false, &text, NULL, &err),
+			      0);
+	CU_ASSERT_STRING_EQUAL(text, "a<l>b");
+	free(text);
+	qeff_tokenizer_close(tokenizer);
+}
+
+static void test_truncation(void)
+{
+	static const char post[] =
+		"{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\",\"type_id\":0}},"
+		"{\"Sequence\":{\"id\":\"A\",\"type_id\":1}},{\"SpecialToken\":{\"id\":\"y\",\"type_id\":2}}],"
+		"\"pair\":[],\"special_tokens\":{\"x\":{\"id\":\"x\",\"ids\":[6,6],\"tokens\":[\"_\",\"_\"]},"
+		"\"y\":{\"id\":\"y\",\"ids\":[3],\"tokens\":[\"c\"]}}}";
+	struct qeff_tokenizer *tokenizer;
+	struct qeff_error err = { 0 };
+	struct qeff_tokens tokens;
+
+	CU_ASSERT_EQUAL_FATAL(open_parts(NULL, NULL, post, NULL, NULL, NULL, &tokenizer, &err), 0);
+	check_ids(tokenizer, "aaaa", QEFF_ENCODE_SPECIAL, 0, "6611113");
+	check_ids(tokenizer, "aaaa", QEFF_ENCODE_SPECIAL, 5, "66113");
+	check_ids(tokenizer, "aaaa", 0, 3, "111");
+	CU_ASSERT_EQUAL(
+		qeff_tokenizer_encode(tokenizer, "a", 1, QEFF_ENCODE_SPECIAL, 3, &tokens, &err),
+		-EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "no room"));
+	CU_ASSERT_EQUAL_FATAL(
+		qeff_tokenizer_encode(tokenizer, "ab", 2, QEFF_ENCODE_SPECIAL, 0, &tokens, &err),
+		0);
+	CU_ASSERT_EQUAL_FATAL(tokens.count, 4);
+	CU_ASSERT_EQUAL(tokens.type_ids[0], 0);
+	CU_ASSERT_EQUAL(tokens.type_ids[2], 1);
+	CU_ASSERT_EQUAL(tokens.type_ids[3], 2);
+	qeff_tokens_free(&tokens);
+	qeff_tokenizer_close(tokenizer);
+}
+
+static void test_stream_holds_characters(void)
+{
+	/* Euro sign and a letter, byte by byte: nothing before the last byte of the sign */
+	static const char model[] =
+		"{\"type\":\"BPE\",\"vocab\":{\"\u00e2\":0,\"\u0124\":1,\"\u00ac\":2,\"a\":3},\"merges\":[]}";
+	struct qeff_token_stream *stream;
+	struct qeff_tokenizer *tokenizer;
+	struct qeff_error err = { 0 };
+	size_t size_bytes;
+	const char *text;
+
+	CU_ASSERT_EQUAL_FATAL(open_parts(NULL, NULL, NULL, "{\"type\":\"ByteLevel\"}", NULL, model,
+					 &tokenizer, &err),
+			      0);
+	CU_ASSERT_EQUAL_FATAL(qeff_token_stream_new(tokenizer, true, &stream, &err), 0);
+	static const struct {
+		uint32_t id;
+		const char *text;
+	} steps[] = { { 3, "a" }, { 0, "" },  { 1, "" }, { 2, "\u20ac" },
+		      { 77, "" }, { 3, "a" }, { 0, "" } };
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		CU_ASSERT_EQUAL(
+			qeff_token_stream_push(stream, steps[i].id, &text, &size_bytes, &err), 0);
+		CU_ASSERT_STRING_EQUAL(text, steps[i].text);
+	}
+	CU_ASSERT_EQUAL(qeff_token_stream_finish(stream, &text, NULL, &err), 0);
+	CU_ASSERT_STRING_EQUAL(text, R);
+	/* as new */
+	CU_ASSERT_EQUAL(qeff_token_stream_push(stream, 3, &text, NULL, &err), 0);
+	CU_ASSERT_STRING_EQUAL(text, "a");
+	/* bytes that never become a character: the stream lets go of them, and its window stays
+	 * short */
+	for (int i = 0; i < 500; i++)
+		CU_ASSERT_EQUAL(qeff_token_stream_push(stream, 2, &text, &size_bytes, &err), 0);
+	CU_ASSERT_EQUAL(qeff_token_stream_push(stream, 3, &text, &size_bytes, &err), 0);
+	CU_ASSERT(size_bytes <= 64 * 3 + 1);
+	CU_ASSERT_EQUAL(text[size_bytes - 1], 'a');
+	qeff_token_stream_free(stream);
+	qeff_tokenizer_close(tokenizer);
+}
+
+static void test_roles(void)
+{
+	struct qeff_tokenizer *tokenizer;
+	struct qeff_error err = { 0 };
+	char *path = test_data_path("models/tiny-bert-embed");
+	static const char config[] =
+		"{\"bos_token\":\"a\",\"eos_token\":{\"content\":\"b\"},\"pad_token\":null}";
+	static const char json[] = "{\"model\":{\"vocab\":{\"a\":4,\"b\":5},\"merges\":[]}}";
+
+	CU_ASSERT_EQUAL_FATAL(qeff_tokenizer_open(path, &tokenizer, &err), 0);
+	free(path);
+	CU_ASSERT_EQUAL(qeff_tokenizer_special(tokenizer, QEFF_TOKEN_PAD), 0);
+	CU_ASSERT_EQUAL(qeff_tokenizer_special(tokenizer, QEFF_TOKEN_UNK), 1);
+	CU_ASSERT_EQUAL(qeff_tokenizer_special(tokenizer, QEFF_TOKEN_CLS), 2);
+	CU_ASSERT_EQUAL(qeff_tokenizer_special(tokenizer, QEFF_TOKEN_SEP), 3);
+	CU_ASSERT_EQUAL(qeff_tokenizer_special(tokenizer, QEFF_TOKEN_MASK), 4);
+	CU_ASSERT_EQUAL(qeff_tokenizer_special(tokenizer, QEFF_TOKEN_BOS), -1);
+	qeff_tokenizer_close(tokenizer);
+
+	CU_ASSERT_EQUAL_FATAL(qeff_tokenizer_open_memory(json, strlen(json), config, strlen(config),
+							 &tokenizer, &err),
+			      0);
+	CU_ASSERT_EQUAL(qeff_tokenizer_special(tokenizer, QEFF_TOKEN_BOS), 4);
+	CU_ASSERT_EQUAL(qeff_tokenizer_special(tokenizer, QEFF_TOKEN_EOS), 5);
+	CU_ASSERT_EQUAL(qeff_tokenizer_special(tokenizer, QEFF_TOKEN_PAD), -1);
+	qeff_tokenizer_close(tokenizer);
+}
+
+static void test_not_a_tokenizer(void)
+{
+	static const struct {
+		const char *parts[6];
+		const char *word;
+	} cases[] = {
+		{ { "{\"type\":\"Precompiled\"}" }, "Precompiled" },
+		{ { "{\"type\":\"Sequence\",\"normalizers\":7}" }, "normalizers" },
+		{ { "{\"type\":\"Replace\",\"pattern\":\"x\",\"content\":\"\"}" }, "pattern" },
+		{ { "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"(\"},\"content\":\"\"}" },
+		  "\"(\"" },
+		{ { "{\"type\":\"BertNormalizer\",\"lowercase\":\"yes\"}" }, "lowercase" },
+		{ { "[]" }, "normalizer" },
+		{ { NULL, "{\"type\":\"UnicodeScripts\"}" }, "UnicodeScripts" },
+		{ { NULL, "{\"type\":\"Punctuation\",\"behavior\":\"Mixed\"}" }, "Mixed" },
+		{ { NULL, "{\"type\":\"Metaspace\",\"replacement\":\"ab\"}" }, "one character" },
+		{ { NULL, NULL, "{\"type\":\"Other\"}" }, "Other" },
+		{ { NULL, NULL,
+		    "{\"type\":\"BertProcessing\",\"cls\":[\"a\",-1],\"sep\":[\"b\",2]}" },
+		  "cls" },
+		{ { NULL, NULL,
+		    "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"z\"}}],"
+		    "\"special_tokens\":{}}" },
+		  "\"z\"" },
+		{ { NULL, NULL, NULL, "{\"type\":\"CTC\"}" }, "CTC" },
+		{ { NULL, NULL, NULL, NULL, "[{\"id\":0}]" }, "content" },
+		{ { NULL, NULL, NULL, NULL, "{}" }, "added_tokens" },
+		{ { NULL, NULL, NULL, NULL, NULL, "{\"type\":\"Unigram\"}" }, "Unigram" },
+		{ { NULL, NULL, NULL, NULL, NULL, "{\"type\":\"BPE\",\"vocab\":[],\"merges\":[]}" },
+		  "vocab" },
+		{ { NULL, NULL, NULL, NULL, NULL,
+		    "{\"type\":\"BPE\",\"vocab\":{\"a\":4294967295},\"merges\":[]}" },
+		  "4294967295" },
+		{ { NULL, NULL, NULL, NULL, NULL,
+		    "{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}" },
+		  "-1" },
+		{ { NULL, NULL, NULL, NULL, NULL,
+		    "{\"type\":\"BPE\",\"vocab\":{\"a\":1},\"merges\":[\"a b\"]}" },
+		  "\"b\"" },
+		{ { NULL, NULL, NULL, NULL, NULL,
+		    "{\"type\":\"BPE\",\"vocab\":{\"a\":1},\"merges\":[\"a a a\"]}" },
+		  "merge 0" },
+		{ { NULL, NULL, NULL, NULL, NULL,
+		    "{\"type\":\"BPE\",\"vocab\":{\"a\":1},\"merges\":[[\"a\"]]}" },
+		  "pair" },
+		{ { NULL, NULL, NULL, NULL, NULL,
+		    "{\"type\":\"BPE\",\"dropout\":0.1,\"vocab\":{\"a\":1},\"merges\":[]}" },
+		  "dropout" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *const *p = cases[i].parts;
+		struct qeff_tokenizer *tokenizer;
+		struct qeff_error err = { 0 };
+
+		CU_ASSERT(open_parts(p[0], p[1], p[2], p[3], p[4], p[5], &tokenizer, &err) < 0);
+		CU_ASSERT_PTR_NULL(tokenizer);
+		CU_ASSERT_PTR_NOT_NULL(strstr(err.message, cases[i].word));
+		if (!strstr(err.message, cases[i].word))
+			fprintf(stderr, "%zu: \"%s\" does not say \"%s\"\n", i, err.message,
+				cases[i].word);
+	}
+}
+
+/* Sequences nested beyond any sense, JSON cut off anywhere, and a file that is not there. */
+static void test_hostile_files(void)
+{
+	struct qeff_tokenizer *tokenizer = NULL;
+	struct qeff_error err = { 0 };
+	struct qeff_bytes deep = { 0 };
+	char *path = test_data_path("tokenizer/sentencepiece.tokenizer.json");
+	size_t size_bytes, opened = 0;
+	char *text;
+	FILE *file;
+
+	for (int i = 0; i < 100; i++)
+		qeff_bytes_append(&deep, "{\"type\":\"Sequence\",\"normalizers\":[", 34);
+	for (int i = 0; i < 100; i++)
+		qeff_bytes_append(&deep, "]}", 2);
+	qeff_bytes_u8(&deep, 0);
+	CU_ASSERT(open_parts((const char *)deep.data, NULL, NULL, NULL, NULL, NULL, &tokenizer,
+			     &err) < 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "deep"));
+	qeff_bytes_free(&deep);
+
+	CU_ASSERT_EQUAL(qeff_tokenizer_open("/nonexistent/tokenizer.json", &tokenizer, &err),
+			-ENOENT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "/nonexistent/tokenizer.json"));
+
+	file = fopen(path, "r");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	text = malloc(65536);
+	size_bytes = fread(text, 1, 65536, file);
+	fclose(file);
+	for (size_t cut = 0; cut + 1 < size_bytes; cut += 97)
+		if (qeff_tokenizer_open_memory(text, cut, NULL, 0, &tokenizer, &err) == 0)
+			opened++;
+	CU_ASSERT_EQUAL(opened, 0);
+	free(text);
+	free(path);
+}
+
+static const struct unit_test tests[] = {
+	{ "utf8", test_utf8 },
+	{ "normal forms", test_normal_forms },
+	{ "patterns", test_regex },
+	{ "a pattern gives up", test_regex_gives_up },
+	{ "vectors: tiny-llama-stories", test_vectors_llama },
+	{ "vectors: tiny-bert-embed", test_vectors_bert },
+	{ "vectors: every part", test_vectors_parts },
+	{ "byte-pair encoding", test_bpe },
+	{ "splits", test_splits },
+	{ "added tokens", test_added_tokens },
+	{ "truncation and segments", test_truncation },
+	{ "streams hold characters", test_stream_holds_characters },
+	{ "roles", test_roles },
+	{ "not a tokenizer", test_not_a_tokenizer },
+	{ "hostile files", test_hostile_files },
+};
+QEFF_UNIT_MAIN("tokenizer", tests)
