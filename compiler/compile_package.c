@@ -49,8 +49,8 @@ static int compare_addresses(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Gives back the whole pages of [data, data + size), if they are the checkpoint's: constants that
- * the compiler made itself have no file behind them. */
+/* Gives back the whole pages of [data, data + size), which nobody will read again, if they belong
+ * to a tensor of the checkpoint. Memory between allocations has other readers. */
 static void release(void *user, const void *data, size_t size)
 {
 	const struct sink *sink = user;

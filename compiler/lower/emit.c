@@ -19,6 +19,7 @@ struct chunk {
 	uint32_t weight;
 	uint32_t first, panels;
 	uint64_t offset; /* in the constants */
+	bool last_use;	 /* nothing else will read these weights */
 };
 
 struct emitter {
@@ -82,6 +83,16 @@ static int write_table(struct emitter *e, const struct lower_table *table)
 	return rc;
 }
 
+/* Whether @w is the only one that is packed from its bytes (not once as it lies and once
+ * transposed). */
+static bool only_reader(const struct qeff_lowering *l, uint32_t w)
+{
+	for (uint32_t i = 0; i < l->num_weights; i++)
+		if (i != w && l->weights[i].data == l->weights[w].data)
+			return false;
+	return true;
+}
+
 static int list_chunks(struct emitter *e)
 {
 	for (uint32_t nsp = 0; nsp < e->l->num_nsps; nsp++)
@@ -89,6 +100,9 @@ static int list_chunks(struct emitter *e)
 			const struct lower_weight *weight = &e->l->weights[w];
 			const struct lower_run *run = &weight->run[nsp];
 			uint64_t most = CHUNK_BYTES / weight->panel_bytes;
+			/* Transposed panels are spread over the whole matrix. */
+			bool last_use = weight->output_stride >= weight->input_stride &&
+					only_reader(e->l, w);
 
 			for (uint32_t p = 0; p < run->panels;) {
 				struct chunk *chunk = LOWER_GROW(e->chunks, e->num_chunks);
@@ -104,6 +118,7 @@ static int list_chunks(struct emitter *e)
 				chunk->offset = run->offset + p * weight->panel_bytes;
 				if (count * weight->panel_bytes > e->buffer_bytes)
 					e->buffer_bytes = count * weight->panel_bytes;
+				chunk->last_use = last_use;
 				p += (uint32_t)count;
 			}
 		}

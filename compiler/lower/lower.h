@@ -66,9 +66,9 @@ void qeff_lower_spec_facts(const struct qeff_lowering *lowering, uint32_t spec,
  * struct qeff_lower_sink - where the static constants go
  * @write: takes the next bytes; what it returns other than 0 ends the stream
  * @progress: called now and then with bytes done and total, or NULL
- * @release: told of weights that will not be read again soon, or NULL
+ * @release: told of initialisers' bytes that will not be read again, or NULL; called by any thread
  *
- * All but @release are called in the thread that called qeff_lower_emit().
+ * The others are called in the thread that called qeff_lower_emit().
  */
 struct qeff_lower_sink {
 	int (*write)(void *user, const void *data, size_t size_bytes, struct qeff_error *err);

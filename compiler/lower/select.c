@@ -440,16 +440,6 @@ static int select_pool(struct select *s, const struct qeff_node *node)
 	return qeff_select_refuse(s, node, "pooling \"%s\" is unknown", mode);
 }
 
-static int select_identity(struct select *s, const struct qeff_node *node)
-{
-	uint32_t in;
-	int rc = qeff_select_input(s, node, 0, &in);
-
-	if (!rc)
-		s->slots[node->outputs[0]->index] = s->slots[qeff_node_input(node, 0)->index];
-	return rc;
-}
-
 /* ROWS has it already. */
 static int select_positions(struct select *s, const struct qeff_node *node)
 {
@@ -463,7 +453,6 @@ static const struct {
 	int (*select)(struct select *s, const struct qeff_node *node);
 } handlers[] = {
 	{ "Gather", select_gather },
-	{ "Identity", select_identity },
 	{ "LayerNormalization", select_layer_norm },
 	{ "Reshape", select_reshape },
 	{ "Transpose", select_transpose },
