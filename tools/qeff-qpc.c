@@ -21,9 +21,9 @@ static const char usage[] =
 	"Usage: qeff-qpc info PACKAGE [--json]\n"
 	"       qeff-qpc verify PACKAGE [--json]\n"
 	"       qeff-qpc extract PACKAGE -o DIR [SEGMENT...] [--json]\n"
-	"Looks into a package (.qpc), or into programqpc.bin of a folder. No card is needed.\n"
+	"Looks into a package (.qpc, or a folder with programqpc.bin); needs no card.\n"
 	"\n"
-	"  info      prints segments, bindings, specialisations and what the program needs\n"
+	"  info      prints segments, bindings, specialisations, needs of the program\n"
 	"  verify    checks every part, and that they agree with each other\n"
 	"  extract   writes segments, all or those named, as files into DIR\n"
 	"\n"
@@ -259,7 +259,7 @@ int main(int argc, char **argv)
 	}
 	ret = find_command(options.command)->run(qpc, &options);
 	qeff_qpc_close(qpc);
-	if (fflush(stdout))
+	if (fflush(stdout) || ferror(stdout))
 		ret = complain("cannot write the result");
 	return ret;
 }

@@ -38,10 +38,6 @@
 #define QEFF_MD_HW_VERSION_MAJOR 2
 #define QEFF_MD_HW_VERSION_MINOR 0
 
-/* The execution context major of a package that holds no code: no firmware has it, so a real card
- * refuses. */
-#define QEFF_MD_EXEC_MAJOR_NO_CODE UINT16_MAX
-
 #define QEFF_MD_PORT_USER_INPUT	 100
 #define QEFF_MD_PORT_USER_OUTPUT 101
 

@@ -933,7 +933,6 @@ static void test_write_refuses(void)
 	CU_ASSERT_EQUAL(qeff_metadata_write(&md, &out, &err), -EINVAL);
 	CU_ASSERT_EQUAL(out.size_bytes, 0);
 	md.num_nsps = 16;
-	md.exec_context_major = QEFF_MD_EXEC_MAJOR_NO_CODE;
 	CU_ASSERT_EQUAL(qeff_metadata_write(&md, &out, &err), 0);
 	CU_ASSERT_EQUAL(out.size_bytes % 8, 0);
 	qeff_bytes_free(&out);

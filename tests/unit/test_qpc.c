@@ -3,6 +3,7 @@
  * Packages: the container and the program image from bytes written down by hand, the writer against
  * the same, and whole packages: damaged at every byte, and with parts that do not agree.
  */
+#include "nsp/program.h"
 #include "qpc/container.h"
 #include "qpc/image.h"
 #include "qpc/netdesc.h"
@@ -12,8 +13,12 @@
 #include "test_qpc_bytes.h"
 #include "unit.h"
 
+#include <assert.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+static_assert(QEFF_NO_EXEC_CONTEXT == QEFF_NSP_EXEC_CONTEXT_MAJOR,
+	      "public and private name of one");
 
 #define BASE 0x7f0012345678ull
 
@@ -535,7 +540,7 @@ static void make_parts(struct parts *p)
 		.dynamic_constants_bytes = 2,
 		.l2tcm_bytes = QEFF_MD_L2TCM_BYTES,
 		.vtcm_bytes = QEFF_MD_VTCM_BYTES,
-		.exec_context_major = QEFF_MD_EXEC_MAJOR_NO_CODE,
+		.exec_context_major = QEFF_NO_EXEC_CONTEXT,
 	};
 	p->constants = (struct qeff_constants_desc){ .static_bytes = 3, .dynamic_bytes = 2 };
 }
@@ -594,7 +599,7 @@ static void test_package(void)
 	CU_ASSERT_EQUAL_FATAL(qeff_qpc_program(qpc, &program, &err), 0);
 	CU_ASSERT_STRING_EQUAL(program->metadata_section, "metadata");
 	CU_ASSERT_EQUAL(program->num_nsps, 2);
-	CU_ASSERT_EQUAL(program->exec_context_major, 0xffff);
+	CU_ASSERT_EQUAL(program->exec_context_major, 0x5145);
 	CU_ASSERT_EQUAL(program->static_shared_ddr_bytes, 128);
 	CU_ASSERT_EQUAL_FATAL(qeff_qpc_metadata(qpc, &metadata, &err), 0);
 	CU_ASSERT_EQUAL(metadata->dma_requests[1].size_bytes, 8);

@@ -40,7 +40,7 @@ extern "C" {
 
 /* The execution context version of a program that holds no code for a real card: no firmware has
  * it, so a real card refuses the program. */
-#define QEFF_NO_EXEC_CONTEXT UINT16_MAX
+#define QEFF_NO_EXEC_CONTEXT 0x5145
 
 /**
  * enum qeff_type - element types, numbered as in the network descriptor
