@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Transforms, each alone: what they count, what comes in and goes out, and that the numbers stay
+ * what they were, which a plain evaluator says of the graph before and after.
+ */
+#include "unit.h"
+
+#include "checkpoint/internal.h"
+#include "graph_eval.h"
+#include "models/models.h"
+#include "transforms/transforms.h"
+
+#define CONTEXT 40
+
+struct model {
+	struct qeff_checkpoint *checkpoint;
+	struct qeff_graph *graph;
+	struct qeff_model_info info;
+	struct safetensors reference;
+};
+
+static struct model open_model(const char *name)
+{
+	const struct qeff_model_options options = { .positions = CONTEXT };
+	struct qeff_error err = { 0 };
+	struct model m = { 0 };
+	char path[512];
+	int ret;
+
+	snprintf(path, sizeof(path), QEFF_TEST_DATA "/models/%s", name);
+	ret = qeff_checkpoint_open(path, &m.checkpoint, &err);
+	if (!ret)
+		ret = qeff_model_build(m.checkpoint, &options, &m.graph, &m.info, &err);
+	strcat(path, "/reference.safetensors");
+	if (!ret)
+		ret = safetensors_open(&m.reference, path, &err);
+	if (ret)
+		printf("\n  %s", err.message);
+	CU_ASSERT_EQUAL_FATAL(ret, 0);
+	return m;
+}
+
+static void close_model(struct model *m)
+{
+	safetensors_close(&m->reference);
+	qeff_graph_free(m->graph);
+	qeff_model_info_clear(&m->info);
+	qeff_checkpoint_close(m->checkpoint);
+}
+
+static const struct qeff_checkpoint_tensor *reference(const struct model *m, const char *name)
+{
+	for (size_t i = 0; i < m->reference.num_tensors; i++)
+		if (!strcmp(m->reference.tensors[i].name, name))
+			return &m->reference.tensors[i];
+	CU_FAIL_FATAL("the reference has this tensor");
+	return NULL;
+}
+
+static struct qeff_graph *bind(const struct qeff_graph *graph, int64_t batch, int64_t seq)
+{
+	const struct qeff_binding_size sizes[] = {
+		{ "batch_size", batch },
+		{ "seq_len", seq },
+		{ "ctx_len", CONTEXT },
+	};
+	struct qeff_graph *bound = NULL;
+	struct qeff_error err = { 0 };
+
+	if (qeff_graph_bind(graph, sizes, 3, &bound, &err))
+		printf("\n  %s", err.message);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(bound);
+	return bound;
+}
+
+static uint32_t count_nodes(const struct qeff_graph *graph, const char *op)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < graph->num_nodes; i++)
+		count += qeff_node_is(graph->nodes[i], op);
+	return count;
+}
+
+static void shape_is(const struct qeff_graph *graph, const char *name, const char *expected)
+{
+	const struct qeff_value *value = qeff_graph_find(graph, name);
+	char text[128];
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(value);
+	CU_ASSERT_STRING_EQUAL(qeff_graph_shape_text(&value->shape, text, sizeof(text)), expected);
+}
+
+/* The rows of @output of a graph as built, for the reference's tokens. The caller frees them. */
+static float *run_reference(const struct model *m, const char *output)
+{
+	const struct qeff_checkpoint_tensor *ids = reference(m, "input_ids");
+	const struct qeff_checkpoint_tensor *mask = reference(m, "attention_mask");
+	struct qeff_graph *bound = bind(m->graph, ids->dims[0], ids->dims[1]);
+	const struct qeff_value *value = qeff_graph_find(bound, output);
+	struct eval e = eval_new(bound);
+	float *rows;
+
+	memcpy(eval_i(&e, qeff_graph_find(bound, "input_ids")), ids->data, ids->size_bytes);
+	memcpy(eval_i(&e, qeff_graph_find(bound, "attention_mask")), mask->data, mask->size_bytes);
+	eval_run(&e);
+	rows = calloc(eval_count(value), sizeof(*rows));
+	memcpy(rows, eval_f(&e, value), eval_count(value) * sizeof(*rows));
+	eval_free(&e);
+	qeff_graph_free(bound);
+	return rows;
+}
+
+static void custom_ops(void)
+{
+	const struct qeff_transform_options options = { 0 };
+	struct model m = open_model("tiny-llama-stories");
+	float *before = run_reference(&m, "logits"), *after;
+	const struct qeff_checkpoint_tensor *ids = reference(&m, "input_ids");
+	uint32_t changes = 0, nodes = m.graph->num_nodes;
+
+	CU_ASSERT_EQUAL(qeff_transform_custom_ops(m.graph, &options, &changes, NULL), 0);
+	CU_ASSERT_EQUAL(changes, 13);
+	CU_ASSERT_EQUAL(m.graph->num_nodes, nodes - 13 * 5);
+	CU_ASSERT_EQUAL(count_nodes(m.graph, "qeff.RMSNorm"), 13);
+	CU_ASSERT_EQUAL(count_nodes(m.graph, "Pow"), 0);
+	CU_ASSERT_EQUAL(count_nodes(m.graph, "Div"), 0);
+	CU_ASSERT_PTR_NULL(qeff_graph_find(m.graph, "number/2"));
+	CU_ASSERT_EQUAL(
+		qeff_node_float(qeff_graph_find(m.graph, "model.norm")->producer, "epsilon", 0),
+		1e-5f);
+	after = run_reference(&m, "logits");
+	CU_ASSERT_TRUE(eval_error(after, before, (uint64_t)(ids->dims[1] * m.info.vocab)) < 1e-6);
+	CU_ASSERT_EQUAL(qeff_transform_custom_ops(m.graph, &options, &changes, NULL), 0);
+	CU_ASSERT_EQUAL(changes, 0);
+	free(before);
+	free(after);
+	close_model(&m);
+}
+
+/* x / sqrt(mean(x^2) + 1) * w, with one thing otherwise in each variant. */
+static bool fuses(int variant)
+{
+	static const float weights[16];
+	static const int64_t matrix[] = { 1, 4 }, axes[] = { -1, 0 };
+	const struct qeff_dim dims[] = { qeff_dim_symbol("S"), qeff_dim_of(4) };
+	const struct qeff_attribute keep = QEFF_INT("keepdims", 1);
+	struct qeff_graph *g = qeff_graph_new("norm");
+	struct qeff_value *x = qeff_graph_input(g, "x", QEFF_GRAPH_F32, 2, dims);
+	struct qeff_value *other = qeff_graph_input(g, "other", QEFF_GRAPH_F32, 2, dims);
+	struct qeff_value *w, *two, *epsilon, *axis, *y;
+	void *data;
+	uint32_t changes = 0;
+
+#define NODE(op, name, a, b)                                                                       \
+	qeff_graph_node(g, op, name, 2, (struct qeff_value *[]){ (a), (b) }, 0, NULL)
+	w = qeff_graph_initialiser(g, "w", QEFF_GRAPH_F32, QEFF_GRAPH_F32, variant == 1 ? 2 : 1,
+				   variant == 1 ? matrix : matrix + 1, weights);
+	two = qeff_graph_constant(g, "two", QEFF_GRAPH_F32, 0, NULL, &data);
+	*(float *)data = variant == 2 ? 3 : 2;
+	epsilon = qeff_graph_constant(g, "epsilon", QEFF_GRAPH_F32, 0, NULL, &data);
+	*(float *)data = 1;
+	axis = qeff_graph_constant(g, "axis", QEFF_GRAPH_I64, 1, (const int64_t[]){ 1 }, &data);
+	*(int64_t *)data = axes[variant == 3];
+	y = NODE("Pow", "pow", x, two);
+	y = qeff_graph_node(g, "ReduceMean", "mean", 2, (struct qeff_value *[]){ y, axis }, 1,
+			    &keep);
+	if (variant == 4) /* commuted: still the same */
+		y = NODE("Add", "add", epsilon, y);
+	else
+		y = NODE("Add", "add", y, epsilon);
+	y = qeff_graph_node(g, "Sqrt", "root", 1, &y, 0, NULL);
+	y = NODE("Div", "div", variant == 5 ? other : x, y);
+	if (variant == 4)
+		y = NODE("Mul", "y", w, y);
+	else
+		y = NODE("Mul", "y", y, variant == 6 ? other : w);
+#undef NODE
+	if (variant == 7) /* the normal rows are wanted as well: they stay */
+		qeff_graph_output(g, qeff_graph_find(g, "div"));
+	qeff_graph_output(g, y);
+	CU_ASSERT_EQUAL(qeff_transform_custom_ops(g, NULL, &changes, NULL), 0);
+	if (variant == 7)
+		CU_ASSERT_PTR_NOT_NULL(qeff_graph_find(g, "div"));
+	CU_ASSERT_EQUAL(count_nodes(g, "qeff.RMSNorm"), changes);
+	qeff_graph_free(g);
+	return changes;
+}
+
+static void custom_ops_only_where_it_is_one(void)
+{
+	CU_ASSERT_TRUE(fuses(0));
+	CU_ASSERT_FALSE(fuses(1)); /* a matrix of weights */
+	CU_ASSERT_FALSE(fuses(2)); /* a cube */
+	CU_ASSERT_FALSE(fuses(3)); /* over the rows */
+	CU_ASSERT_TRUE(fuses(4));
+	CU_ASSERT_FALSE(fuses(5)); /* of other rows */
+	CU_ASSERT_FALSE(fuses(6)); /* times no weight */
+	CU_ASSERT_TRUE(fuses(7));
+}
+
+static void kv_cache_interface(void)
+{
+	const struct qeff_transform_options options = { .kv_cache = true };
+	struct model m = open_model("tiny-llama-stories");
+	uint32_t changes = 0, nodes = m.graph->num_nodes;
+	struct qeff_error err = { 0 };
+	char name[64];
+
+	CU_ASSERT_EQUAL(qeff_transform_kv_cache(m.graph, &options, &changes, &err), 0);
+	CU_ASSERT_EQUAL(changes, 6);
+	/* a scatter and a gather for each of keys and values; LastToken for MaskToPositions */
+	CU_ASSERT_EQUAL(m.graph->num_nodes, nodes + 6 * 4);
+	CU_ASSERT_EQUAL(count_nodes(m.graph, "qeff.CtxScatter"), 12);
+	CU_ASSERT_EQUAL(count_nodes(m.graph, "qeff.CtxGather"), 12);
+	CU_ASSERT_EQUAL(count_nodes(m.graph, "qeff.LastToken"), 1);
+	CU_ASSERT_EQUAL(count_nodes(m.graph, "qeff.MaskToPositions"), 0);
+	CU_ASSERT_EQUAL(m.graph->num_inputs, 2 + 12);
+	CU_ASSERT_EQUAL(m.graph->num_outputs, 1 + 12);
+	CU_ASSERT_PTR_NULL(qeff_graph_find(m.graph, "attention_mask"));
+	CU_ASSERT_TRUE(qeff_graph_find(m.graph, "position_ids")->is_input);
+	CU_ASSERT_STRING_EQUAL(m.graph->outputs[0]->name, "logits");
+	shape_is(m.graph, "logits", "[batch_size, 1, 2048]");
+	for (int i = 0; i < 6; i++) {
+		snprintf(name, sizeof(name), "past_key.%d", i);
+		shape_is(m.graph, name, "[batch_size, 2, ctx_len, 32]");
+		CU_ASSERT_STRING_EQUAL(m.graph->inputs[2 + 2 * i]->name, name);
+		strcat(name, "_RetainedState");
+		CU_ASSERT_STRING_EQUAL(m.graph->outputs[1 + 2 * i]->name, name);
+		snprintf(name, sizeof(name), "past_value.%d_RetainedState", i);
+		CU_ASSERT_STRING_EQUAL(m.graph->outputs[2 + 2 * i]->name, name);
+	}
+	/* keys are cached as they are compared: rotated; layers are counted in order */
+	CU_ASSERT_STRING_EQUAL(
+		qeff_graph_find(m.graph, "past_key.3_RetainedState")->producer->inputs[2]->name,
+		"model.layers.3.self_attn.k_proj/rotated");
+	CU_ASSERT_EQUAL(qeff_graph_find(m.graph, "model.layers.3.attention")->producer->num_inputs,
+			4);
+	CU_ASSERT_EQUAL(qeff_transform_kv_cache(m.graph, &options, &changes, &err), 0);
+	CU_ASSERT_EQUAL(changes, 0);
+	close_model(&m);
+}
+
+/* One inference of a cached graph: @count tokens from @first on, in a shape of [1, @seq]; the
+ * caches in @state go on. */
+static void run_chunk(const struct qeff_graph *graph, const int64_t *tokens, int64_t first,
+		      int64_t count, int64_t seq, float **state, float *logits)
+{
+	struct qeff_graph *bound = bind(graph, 1, seq);
+	struct eval e = eval_new(bound);
+	const struct qeff_value *out = qeff_graph_find(bound, "logits");
+
+	for (int64_t i = 0; i < seq; i++) {
+		eval_i(&e, qeff_graph_find(bound, "input_ids"))[i] =
+			i < count ? tokens[first + i] : 0;
+		eval_i(&e, qeff_graph_find(bound, "position_ids"))[i] = i < count ? first + i : -1;
+	}
+	for (uint32_t i = 2; i < bound->num_inputs; i++)
+		memcpy(eval_f(&e, bound->inputs[i]), state[i],
+		       eval_count(bound->inputs[i]) * sizeof(float));
+	eval_run(&e);
+	for (uint32_t i = 2; i < bound->num_inputs; i++)
+		memcpy(state[i], eval_f(&e, bound->outputs[i - 1]),
+		       eval_count(bound->inputs[i]) * sizeof(float));
+	memcpy(logits, eval_f(&e, out), eval_count(out) * sizeof(*logits));
+	eval_free(&e);
+	qeff_graph_free(bound);
+}
+
+static int64_t argmax(const float *numbers, int64_t count)
+{
+	int64_t best = 0;
+
+	for (int64_t i = 1; i < count; i++)
+		best = numbers[i] > numbers[best] ? i : best;
+	return best;
+}
+
+/* A prompt in chunks that do not divide it, then decoding: the tokens of the reference. */
+static void generates(const char *name)
+{
+	const struct qeff_transform_options options = { .kv_cache = true };
+	struct model m = open_model(name);
+	const struct qeff_checkpoint_tensor *ids = reference(&m, "input_ids");
+	const struct qeff_checkpoint_tensor *expected = reference(&m, "greedy_ids");
+	int64_t prompt = ids->dims[1], vocab = m.info.vocab, tokens[CONTEXT], new_tokens = 6;
+	float *before = run_reference(&m, "logits"), *logits, **state;
+	struct qeff_transforms_applied applied;
+	struct qeff_error err = { 0 };
+	uint64_t cache = CONTEXT * m.info.kv_heads * m.info.head_dim;
+
+	CU_ASSERT_EQUAL_FATAL(qeff_transforms_apply(m.graph, &options, &applied, &err), 0);
+	CU_ASSERT_EQUAL(applied.count, 2);
+	CU_ASSERT_STRING_EQUAL(applied.transform[0].name, "CustomOps");
+	CU_ASSERT_EQUAL(applied.transform[0].changes, m.info.layers * 2 + 1);
+	CU_ASSERT_STRING_EQUAL(applied.transform[1].name, "KVCache");
+	CU_ASSERT_EQUAL(applied.transform[1].changes, m.info.layers);
+	state = calloc(m.graph->num_inputs, sizeof(*state));
+	for (uint32_t i = 2; i < m.graph->num_inputs; i++)
+		state[i] = calloc(cache, sizeof(float));
+	logits = calloc((size_t)vocab, sizeof(*logits));
+	memcpy(tokens, ids->data, ids->size_bytes);
+	for (int64_t at = 0; at < prompt; at += 10)
+		run_chunk(m.graph, tokens, at, prompt - at < 10 ? prompt - at : 10, 10, state,
+			  logits);
+	CU_ASSERT_TRUE(eval_error(logits, before + (prompt - 1) * vocab, (uint64_t)vocab) < 1e-5);
+	for (int64_t i = 0; i < new_tokens; i++) {
+		tokens[prompt + i] = argmax(logits, vocab);
+		CU_ASSERT_EQUAL(tokens[prompt + i], ((const int64_t *)expected->data)[i]);
+		run_chunk(m.graph, tokens, prompt + i, 1, 1, state, logits);
+	}
+	for (uint32_t i = 2; i < m.graph->num_inputs; i++)
+		free(state[i]);
+	free(state);
+	free(logits);
+	free(before);
+	close_model(&m);
+}
+
+static void kv_cache_generates(void)
+{
+	generates("tiny-llama-stories");
+	generates("rand-llama3-rope");
+}
+
+static void pools(const char *mode, bool normalize)
+{
+	const struct qeff_transform_options options = { .pooling = mode, .normalize = normalize };
+	struct model m = open_model("tiny-bert-embed");
+	const struct qeff_checkpoint_tensor *expected = reference(&m, "sentence_embedding");
+	const struct qeff_checkpoint_tensor *mask = reference(&m, "attention_mask");
+	float *rows = run_reference(&m, "last_hidden_state"), *pooled;
+	uint32_t changes = 0, nodes = m.graph->num_nodes;
+	int64_t width = m.info.hidden, columns = mask->dims[1];
+
+	CU_ASSERT_EQUAL(qeff_transform_pooling(m.graph, &options, &changes, NULL), 0);
+	CU_ASSERT_EQUAL(changes, 1);
+	CU_ASSERT_EQUAL(m.graph->num_nodes, nodes + 1 + normalize);
+	CU_ASSERT_EQUAL(m.graph->num_outputs, 1);
+	CU_ASSERT_STRING_EQUAL(m.graph->outputs[0]->name, "sentence_embedding");
+	shape_is(m.graph, "sentence_embedding", "[batch_size, 128]");
+	pooled = run_reference(&m, "sentence_embedding");
+	if (!strcmp(mode, "mean") && normalize) {
+		CU_ASSERT_TRUE(eval_error(pooled, expected->data, expected->size_bytes / 4) < 1e-5);
+	} else {
+		/* cls and last are rows as they were: the first live one and the last */
+		for (int64_t b = 0; b < mask->dims[0]; b++) {
+			const int64_t *live = (const int64_t *)mask->data + b * columns;
+			int64_t first = 0, last = columns - 1;
+
+			while (!live[first])
+				first++;
+			while (!live[last])
+				last--;
+			CU_ASSERT_EQUAL(
+				memcmp(pooled + b * width,
+				       rows + (b * columns + (mode[0] == 'c' ? first : last)) *
+						       width,
+				       (size_t)width * sizeof(float)),
+				0);
+		}
+	}
+	CU_ASSERT_EQUAL(qeff_transform_pooling(m.graph, &options, &changes, NULL), 0);
+	CU_ASSERT_EQUAL(changes, 0);
+	free(rows);
+	free(pooled);
+	close_model(&m);
+}
+
+static void pooling(void)
+{
+	pools("mean", true);
+	pools("cls", false);
+	pools("last", false);
+}
+
+static void refuses_what_does_not_apply(void)
+{
+	const struct qeff_transform_options pool = { .pooling = "mean" },
+					    cache = { .kv_cache = true };
+	const struct qeff_transform_options median = { .pooling = "median" };
+	struct model llama = open_model("rand-llama3-rope"), bert = open_model("tiny-bert-embed");
+	struct qeff_transforms_applied applied;
+	struct qeff_error err = { 0 };
+
+	CU_ASSERT_EQUAL(qeff_transforms_apply(llama.graph, &pool, &applied, &err), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(err.message, "Pooling: graph \"LlamaForCausalLM\" has nothing"));
+	CU_ASSERT_EQUAL(qeff_transforms_apply(bert.graph, &cache, &applied, &err), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "KVCache: graph \"BertModel\" has nothing"));
+	CU_ASSERT_EQUAL(qeff_transforms_apply(bert.graph, &median, &applied, &err), -ENOTSUP);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "Pooling: "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "median"));
+	close_model(&llama);
+	close_model(&bert);
+
+	/* nothing asked for: BERT has nothing for CustomOps, which is no error */
+	bert = open_model("tiny-bert-embed");
+	CU_ASSERT_EQUAL(qeff_transforms_apply(bert.graph, &(struct qeff_transform_options){ 0 },
+					      &applied, &err),
+			0);
+	CU_ASSERT_EQUAL(applied.count, 0);
+	close_model(&bert);
+}
+
+static const struct unit_test tests[] = {
+	{ "CustomOps", custom_ops },
+	{ "CustomOps only where it is one", custom_ops_only_where_it_is_one },
+	{ "KVCache: what comes in and goes out", kv_cache_interface },
+	{ "KVCache generates", kv_cache_generates },
+	{ "Pooling", pooling },
+	{ "refuses what does not apply", refuses_what_does_not_apply },
+};
+
+QEFF_UNIT_MAIN("transforms", tests)
