@@ -119,7 +119,7 @@ static int parse_any(const uint8_t *data, size_t size_bytes, struct qeff_md_aren
 int qeff_metadata_parse(const void *data, size_t size_bytes, struct qeff_metadata **metadata,
 			struct qeff_error *err)
 {
-	struct qeff_error unwanted;
+	struct qeff_error unwanted = { 0 };
 	struct owner *owner;
 	int ret;
 
