@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The queue: slots, one thread that waits for the card in the order of submission, and a descriptor
- * that tells when a completion can be taken.
+ * that tells when a completion can be taken. A session's queue does without the thread: who asks
+ * for the completion waits for the card himself, which saves a change of threads per inference.
  *
  * Locks: submit_lock is held over an execute and the entry of its slot in the list of those in
  * flight, so that the list has the order of the ring. lock guards lists and slot states; it is
@@ -42,6 +43,7 @@ struct qeff_queue {
 	pthread_cond_t changed; /* a slot changed its state, or stop or lost was set */
 	struct slot_list flying, done;
 	uint64_t completions;
+	uint64_t idle_ns;  /* when the card finished the one before; belongs to whoever waits */
 	uint64_t close_ns; /* when patience ends; 0 unless closing */
 	bool stop;
 	int lost; /* a negative errno once the activation cannot run anything any more */
@@ -117,9 +119,26 @@ static uint64_t patience_ends(struct qeff_queue *queue, uint64_t began_ns)
 	return limit;
 }
 
+/* What became of the other transfers of an inference whose last one is still awaited: an input that
+ * failed to arrive may mean that no output will ever come. */
+static int failed_so_far(struct qeff_queue *queue, const struct qeff_slot *slot,
+			 struct qeff_error *err)
+{
+	struct qeff_transport *transport = queue->activation->program->transport;
+
+	for (uint32_t i = 0; i + 1 < queue->activation->num_transfers; i++) {
+		int ret = transport->ops->wait(transport, queue->activation->nnc.dbc_id,
+					       slot->handles[i], 1, err);
+
+		if (ret && ret != -ETIMEDOUT && ret != -EINTR)
+			return ret;
+	}
+	return -ETIMEDOUT;
+}
+
 /* Until one buffer of the slot is back. The limits are looked at between short waits. */
-static int wait_buffer(struct qeff_queue *queue, uint32_t handle, uint64_t began_ns,
-		       struct qeff_error *err)
+static int wait_buffer(struct qeff_queue *queue, struct qeff_slot *slot, uint32_t i,
+		       uint64_t began_ns, struct qeff_error *err)
 {
 	struct qeff_transport *transport = queue->activation->program->transport;
 	uint32_t dbc_id = queue->activation->nnc.dbc_id;
@@ -130,8 +149,10 @@ static int wait_buffer(struct qeff_queue *queue, uint32_t handle, uint64_t began
 		int ret;
 
 		ret = transport->ops->wait(
-			transport, dbc_id, handle,
+			transport, dbc_id, slot->handles[i],
 			left_ms < WAIT_STEP_MS ? (uint32_t)left_ms : WAIT_STEP_MS, err);
+		if (ret == -ETIMEDOUT)
+			ret = failed_so_far(queue, slot, err);
 		if (ret == -EINTR || (ret == -ETIMEDOUT && now_ns() < end))
 			continue;
 		if (ret == -ETIMEDOUT)
@@ -140,6 +161,17 @@ static int wait_buffer(struct qeff_queue *queue, uint32_t handle, uint64_t began
 				       (now_ns() - began_ns) / 1000000u);
 		return ret;
 	}
+}
+
+/* The last one first: when it is back, the others are as a rule, and one sleep is enough. */
+static int wait_buffers(struct qeff_queue *queue, struct qeff_slot *slot, uint64_t began_ns,
+			struct qeff_error *err)
+{
+	int ret = 0;
+
+	for (uint32_t i = queue->activation->num_transfers; i-- > 0 && !ret;)
+		ret = wait_buffer(queue, slot, i, began_ns, err);
+	return ret;
 }
 
 static void device_time(struct qeff_slot *slot)
@@ -159,10 +191,9 @@ static void device_time(struct qeff_slot *slot)
 static void wait_slot(struct qeff_queue *queue, struct qeff_slot *slot, uint64_t began_ns)
 {
 	struct qeff_completion *completion = &slot->completion;
-	int ret = 0;
+	int ret;
 
-	for (uint32_t i = 0; i < queue->activation->num_transfers && !ret; i++)
-		ret = wait_buffer(queue, slot->handles[i], began_ns, &completion->error);
+	ret = wait_buffers(queue, slot, began_ns, &completion->error);
 	completion->completed_ns = now_ns();
 	if (!ret) {
 		ret = qeff_stats_read(slot, &completion->stats, &completion->error);
@@ -179,36 +210,38 @@ static void wait_slot(struct qeff_queue *queue, struct qeff_slot *slot, uint64_t
 	qeff_activation_abandon(queue->activation);
 }
 
+/* Waits for the oldest inference in flight and moves it to those done. The lock is held by the
+ * caller, but not while this waits. */
+static void finish_oldest(struct qeff_queue *queue)
+{
+	struct qeff_slot *slot = queue->flying.head;
+	uint64_t began_ns = slot->completion.submitted_ns;
+
+	pthread_mutex_unlock(&queue->lock);
+	wait_slot(queue, slot, began_ns > queue->idle_ns ? began_ns : queue->idle_ns);
+	queue->idle_ns = slot->completion.completed_ns;
+	if (!slot->completion.status)
+		qeff_state_program_updated(queue->activation->program->state, 1);
+	pthread_mutex_lock(&queue->lock);
+	pop(&queue->flying);
+	if (!queue->done.head && queue->has_thread)
+		eventfd_write(queue->fd, 1);
+	push(&queue->done, slot);
+	slot->state = QEFF_SLOT_DONE;
+	queue->completions++;
+	pthread_cond_broadcast(&queue->changed);
+}
+
 static void *wait_for_card(void *arg)
 {
 	struct qeff_queue *queue = arg;
-	uint64_t idle_ns = 0; /* when the card finished the one before */
 
 	pthread_mutex_lock(&queue->lock);
-	for (;;) {
-		struct qeff_slot *slot = queue->flying.head;
-		uint64_t began_ns;
-
-		if (!slot && queue->stop)
-			break;
-		if (!slot) {
+	while (queue->flying.head || !queue->stop) {
+		if (queue->flying.head)
+			finish_oldest(queue);
+		else
 			wait_changed(queue, UINT64_MAX);
-			continue;
-		}
-		pthread_mutex_unlock(&queue->lock);
-		began_ns = slot->completion.submitted_ns;
-		wait_slot(queue, slot, began_ns > idle_ns ? began_ns : idle_ns);
-		idle_ns = slot->completion.completed_ns;
-		if (!slot->completion.status)
-			qeff_state_program_updated(queue->activation->program->state, 1);
-		pthread_mutex_lock(&queue->lock);
-		pop(&queue->flying);
-		if (!queue->done.head)
-			eventfd_write(queue->fd, 1);
-		push(&queue->done, slot);
-		slot->state = QEFF_SLOT_DONE;
-		queue->completions++;
-		pthread_cond_broadcast(&queue->changed);
 	}
 	pthread_mutex_unlock(&queue->lock);
 	return NULL;
@@ -238,7 +271,7 @@ static void disclaim(struct qeff_activation *activation)
 	pthread_mutex_unlock(&activation->lock);
 }
 
-static int start(struct qeff_queue *queue, struct qeff_error *err)
+static int start(struct qeff_queue *queue, bool with_thread, struct qeff_error *err)
 {
 	int ret;
 
@@ -254,18 +287,22 @@ static int start(struct qeff_queue *queue, struct qeff_error *err)
 		if (ret)
 			return ret;
 	}
+	if (!with_thread)
+		return 0;
 	queue->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (queue->fd < 0)
 		return qeff_error_set(err, -errno, "no event descriptor for a queue");
-	ret = pthread_create(&queue->thread, NULL, wait_for_card, queue);
-	if (ret)
-		return qeff_error_set(err, -ret, "no thread for a queue");
 	queue->has_thread = true;
+	ret = pthread_create(&queue->thread, NULL, wait_for_card, queue);
+	if (ret) {
+		queue->has_thread = false;
+		return qeff_error_set(err, -ret, "no thread for a queue");
+	}
 	return 0;
 }
 
-int qeff_queue_open(struct qeff_activation *activation, const struct qeff_queue_options *options,
-		    struct qeff_queue **out, struct qeff_error *err)
+static int open_queue(struct qeff_activation *activation, const struct qeff_queue_options *options,
+		      bool with_thread, struct qeff_queue **out, struct qeff_error *err)
 {
 	uint32_t depth = options && options->depth ? options->depth : DEFAULT_DEPTH;
 	pthread_condattr_t attr;
@@ -294,13 +331,26 @@ int qeff_queue_open(struct qeff_activation *activation, const struct qeff_queue_
 	pthread_cond_init(&queue->changed, &attr);
 	pthread_condattr_destroy(&attr);
 
-	ret = start(queue, err);
+	ret = start(queue, with_thread, err);
 	if (ret) {
 		qeff_queue_close(queue);
 		return ret;
 	}
 	*out = queue;
 	return 0;
+}
+
+int qeff_queue_open(struct qeff_activation *activation, const struct qeff_queue_options *options,
+		    struct qeff_queue **queue, struct qeff_error *err)
+{
+	return open_queue(activation, options, true, queue, err);
+}
+
+int qeff_queue_open_inline(struct qeff_activation *activation,
+			   const struct qeff_queue_options *options, struct qeff_queue **queue,
+			   struct qeff_error *err)
+{
+	return open_queue(activation, options, false, queue, err);
 }
 
 void qeff_queue_close(struct qeff_queue *queue)
@@ -474,12 +524,14 @@ int qeff_queue_complete(struct qeff_queue *queue, int32_t timeout_ms,
 	eventfd_t count;
 
 	pthread_mutex_lock(&queue->lock);
+	if (!queue->has_thread && queue->flying.head)
+		finish_oldest(queue);
 	while (!queue->done.head && wait_changed(queue, deadline_ns))
 		;
 	slot = pop(&queue->done);
 	if (slot) {
 		slot->state = QEFF_SLOT_HELD;
-		if (!queue->done.head)
+		if (!queue->done.head && queue->has_thread)
 			eventfd_read(queue->fd, &count);
 		*completion = slot->completion;
 	}

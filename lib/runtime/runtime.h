@@ -134,6 +134,12 @@ int qeff_slot_create_buffers(struct qeff_slot *slot, struct qeff_activation *act
 void qeff_slot_free_buffers(struct qeff_slot *slot, struct qeff_activation *activation);
 struct qeff_activation *qeff_slot_activation(const struct qeff_slot *slot);
 
+/* queue.c: a queue for one thread, which waits for the card in qeff_queue_complete(), whatever the
+ * timeout; there is no descriptor to poll, and nothing may be in flight when it is closed. */
+int qeff_queue_open_inline(struct qeff_activation *activation,
+			   const struct qeff_queue_options *options, struct qeff_queue **queue,
+			   struct qeff_error *err);
+
 /* stats.c: whether packages of this network report; what an inference reported: fills @stats and,
  * if the NSPs met a fault, @err. */
 bool qeff_stats_present(const struct qeff_loaded_program *program);

@@ -38,7 +38,7 @@ static int open_slot(struct qeff_session *session, const struct qeff_session_opt
 	ret = qeff_program_activate(session->program, &session->activation, err);
 	if (ret)
 		return ret;
-	ret = qeff_queue_open(session->activation, &queue, &session->queue, err);
+	ret = qeff_queue_open_inline(session->activation, &queue, &session->queue, err);
 	if (ret)
 		return ret;
 	session->network = qeff_program_network(session->program);
