@@ -107,6 +107,15 @@ static bool is_named(const struct qeff_device_info *info, const char *name)
 		strcmp(name, info->pci_address + 5) == 0);
 }
 
+const struct qeff_device_info *qeff_device_find(const struct qeff_device_list *list,
+						const char *name)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (is_named(&list->devices[i], name))
+			return &list->devices[i];
+	return NULL;
+}
+
 static int no_such_card(const struct qeff_device_list *list, const char *name,
 			struct qeff_error *err)
 {
@@ -154,13 +163,10 @@ static int choose(const struct qeff_device_list *list, const char *name,
 {
 	if (!name)
 		return choose_default(list, chosen, err);
-	for (size_t i = 0; i < list->count; i++) {
-		*chosen = &list->devices[i];
-		if (!is_named(*chosen, name))
-			continue;
-		return (*chosen)->state == QEFF_DEVICE_READY ? 0 : not_usable(*chosen, err);
-	}
-	return no_such_card(list, name, err);
+	*chosen = qeff_device_find(list, name);
+	if (!*chosen)
+		return no_such_card(list, name, err);
+	return (*chosen)->state == QEFF_DEVICE_READY ? 0 : not_usable(*chosen, err);
 }
 
 static int open_transport(const struct qeff_sysfs *s, const struct qeff_soft_config *config,

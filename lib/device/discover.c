@@ -217,7 +217,9 @@ int qeff_discover_pci(const struct qeff_sysfs *s, struct qeff_device_list *list,
 		examine(s, path, info);
 	}
 	closedir(dir);
-	qsort(list->devices + first, list->count - first, sizeof(*list->devices), by_address);
+	if (list->count > first)
+		qsort(list->devices + first, list->count - first, sizeof(*list->devices),
+		      by_address);
 	for (size_t i = first; i < list->count; i++)
 		list->devices[i].index = (uint32_t)i;
 	return 0;

@@ -113,13 +113,17 @@ QEFF_API int qeff_device_list(struct qeff_device_list **list, struct qeff_error 
 /* Frees a list; accepts NULL. */
 QEFF_API void qeff_device_list_free(struct qeff_device_list *list);
 
+/* The card of a list that @name names, as for qeff_device_open(); NULL if there is none. */
+QEFF_API const struct qeff_device_info *qeff_device_find(const struct qeff_device_list *list,
+							 const char *name);
+
 /* The state as a word for people and JSON: "ready", "no driver", ... */
 QEFF_API const char *qeff_device_state_name(enum qeff_device_state state);
 
 /**
  * qeff_device_open - become a user of a card
  * @name: an index ("0"), a PCI address ("0000:03:00.0" or "03:00.0"), a node ("/dev/accel/accel0"),
- *"soft" (the first software card) or "soft0", "soft1", ...; NULL for the default: the first card
+ * "soft" (the first software card) or "soft0", "soft1", ...; NULL for the default: the first card
  * that can be used
  * @device: the card; the caller closes it with qeff_device_close()
  * @err: the cause, for a person
