@@ -27,7 +27,7 @@ struct load_input {
  * struct load_options - the command line
  * @texts, @num_texts: --text
  * @inputs, @num_inputs: -i
- * @prompt: --prompt, or the contents of --prompt-file
+ * @prompt: --prompt, or the contents of @prompt_file
  * @prompt_ids, @num_prompt_ids: --prompt-ids
  */
 struct load_options {
@@ -39,6 +39,7 @@ struct load_options {
 	struct load_input *inputs;
 	size_t num_inputs;
 	char *prompt;
+	const char *prompt_file;
 	int64_t *prompt_ids;
 	size_t num_prompt_ids;
 	uint32_t max_new_tokens;

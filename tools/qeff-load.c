@@ -21,9 +21,8 @@ volatile sig_atomic_t interrupted;
 
 static const char usage[] =
 	"Usage: qeff-load PACKAGE.qpc [-d DEVICE] [what to run] [--runs N] [--json]\n"
-	"Loads a package on a card, activates it and runs it; with nothing named, checks\n"
-	"itself with one inference on generated input.\n"
-	"\n"
+	"Loads a package on a card and runs it; with nothing to run, checks itself with\n"
+	"one inference on generated input.\n"
 	"  -d, --device DEVICE     index, PCI address, node, or soft, soft1...; default:\n"
 	"                          the first card, or a software card if there is none\n"
 	"Text:\n"
@@ -39,8 +38,8 @@ static const char usage[] =
 	"  -i, --input NAME=FILE   input NAME is in FILE (.npy); may be repeated\n"
 	"  -O, --output-dir DIR    writes each output to DIR/NAME.npy\n"
 	"\n"
-	"      --runs N            repeats it (default 1)      --json     prints one object\n"
-	"  -h, --help              this page                   --version  prints the version\n";
+	"      --runs N            repeats it (default 1)    --json     prints one object\n"
+	"  -h, --help              this page                 --version  prints the version\n";
 
 static void log_line(enum qeff_log_level level, const char *line, void *user)
 {
@@ -84,7 +83,7 @@ static int real(const char *text, double max, const char *what, float *value,
 	return 0;
 }
 
-static int take_prompt_file(struct load_options *options, const char *path, struct qeff_error *err)
+static int read_prompt(struct load_options *options, const char *path, struct qeff_error *err)
 {
 	struct stat st;
 	FILE *file;
@@ -222,10 +221,12 @@ static int take_option(struct load_options *options, int option, struct qeff_err
 	case OPT_PROMPT:
 	case OPT_PROMPT_FILE:
 	case OPT_PROMPT_IDS:
-		if (options->prompt || options->prompt_ids)
+		if (options->prompt || options->prompt_file || options->prompt_ids)
 			return fail(err, -EINVAL, "one prompt at a time");
-		if (option == OPT_PROMPT_FILE)
-			return take_prompt_file(options, optarg, err);
+		if (option == OPT_PROMPT_FILE) {
+			options->prompt_file = optarg;
+			return 0;
+		}
 		if (option == OPT_PROMPT_IDS)
 			return take_prompt_ids(options, optarg, err);
 		options->prompt = strdup(optarg);
@@ -264,6 +265,11 @@ static int take_option(struct load_options *options, int option, struct qeff_err
 	return ret;
 }
 
+static bool has_prompt(const struct load_options *options)
+{
+	return options->prompt || options->prompt_file || options->prompt_ids;
+}
+
 /* --help and --version end the process here. */
 static int parse(int argc, char **argv, struct load_options *options)
 {
@@ -290,9 +296,7 @@ static int parse(int argc, char **argv, struct load_options *options)
 		return -EINVAL;
 	}
 	options->package = argv[optind];
-	if ((options->prompt || options->prompt_ids) + !!options->num_texts +
-		    !!options->num_inputs >
-	    1) {
+	if (has_prompt(options) + !!options->num_texts + !!options->num_inputs > 1) {
 		fprintf(stderr, "qeff-load: a prompt, texts, or tensors: one at a time\n");
 		return -EINVAL;
 	}
@@ -303,6 +307,8 @@ static int parse(int argc, char **argv, struct load_options *options)
 
 static int read_inputs(struct load_options *options, struct qeff_error *err)
 {
+	if (options->prompt_file)
+		return read_prompt(options, options->prompt_file, err);
 	for (size_t i = 0; i < options->num_inputs; i++) {
 		int ret = npy_read(options->inputs[i].path, &options->inputs[i].npy, err);
 
@@ -315,7 +321,7 @@ static int read_inputs(struct load_options *options, struct qeff_error *err)
 static int run(const struct load_options *options, struct qeff_session *session, json_t *json,
 	       struct qeff_error *err)
 {
-	if (options->prompt || options->prompt_ids)
+	if (has_prompt(options))
 		return load_generate(session, options, json, err);
 	if (options->num_texts)
 		return load_embed(session, options, json, err);
@@ -343,8 +349,7 @@ static int open_and_run(const struct load_options *options, json_t *json, struct
 	}
 	if (!ret)
 		report_stats(session, json,
-			     !options->json && !options->prompt && !options->prompt_ids &&
-				     !options->num_texts);
+			     !options->json && !has_prompt(options) && !options->num_texts);
 	qeff_session_close(session);
 	qeff_device_close(device);
 	return ret;
@@ -382,7 +387,7 @@ int main(int argc, char **argv)
 	if (ret)
 		fprintf(stderr, "qeff-load: %s\n", err.message);
 	else if (options.json) {
-		json_dumpf(json, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+		json_dumpf(json, stdout, JSON_REAL_PRECISION(9));
 		putchar('\n');
 	}
 	if (fflush(stdout) || ferror(stdout)) {
