@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Little-endian integers in byte arrays, a bounds-checked reader and a growing writer: what every binary
- * format of this tree is read and written with.
+ * Little-endian integers in byte arrays, a bounds-checked reader and a growing writer: what every
+ * binary format of this tree is read and written with.
  */
 #ifndef QEFF_UTIL_BYTES_H
 #define QEFF_UTIL_BYTES_H
@@ -15,16 +15,16 @@
 #error "qeff reads little-endian formats in place; a big-endian host is not supported"
 #endif
 
-#define QEFF_DEFINE_LE(bits)                                                     \
-	static inline uint##bits##_t qeff_get_u##bits(const void *at)            \
-	{                                                                        \
-		uint##bits##_t value;                                            \
-		memcpy(&value, at, sizeof(value));                               \
-		return value;                                                    \
-	}                                                                        \
-	static inline void qeff_put_u##bits(void *at, uint##bits##_t value)      \
-	{                                                                        \
-		memcpy(at, &value, sizeof(value));                               \
+#define QEFF_DEFINE_LE(bits)                                                                       \
+	static inline uint##bits##_t qeff_get_u##bits(const void *at)                              \
+	{                                                                                          \
+		uint##bits##_t value;                                                              \
+		memcpy(&value, at, sizeof(value));                                                 \
+		return value;                                                                      \
+	}                                                                                          \
+	static inline void qeff_put_u##bits(void *at, uint##bits##_t value)                        \
+	{                                                                                          \
+		memcpy(at, &value, sizeof(value));                                                 \
 	}
 QEFF_DEFINE_LE(16)
 QEFF_DEFINE_LE(32)
@@ -36,7 +36,8 @@ QEFF_DEFINE_LE(64)
  * @data: first byte
  * @size_bytes: length of the range
  * @offset: next byte to read
- * @failed: set once a read did not fit; later reads return 0 or NULL, so one check at the end suffices
+ * @failed: set once a read did not fit; later reads return 0 or NULL, so one check at the end
+ * suffices
  */
 struct qeff_reader {
 	const uint8_t *data;
@@ -64,11 +65,11 @@ static inline const uint8_t *qeff_read_bytes(struct qeff_reader *r, size_t count
 	return at;
 }
 
-#define QEFF_DEFINE_READ(bits)                                                      \
-	static inline uint##bits##_t qeff_read_u##bits(struct qeff_reader *r)       \
-	{                                                                           \
-		const uint8_t *at = qeff_read_bytes(r, sizeof(uint##bits##_t));     \
-		return at ? qeff_get_u##bits(at) : 0;                               \
+#define QEFF_DEFINE_READ(bits)                                                                     \
+	static inline uint##bits##_t qeff_read_u##bits(struct qeff_reader *r)                      \
+	{                                                                                          \
+		const uint8_t *at = qeff_read_bytes(r, sizeof(uint##bits##_t));                    \
+		return at ? qeff_get_u##bits(at) : 0;                                              \
 	}
 QEFF_DEFINE_READ(16)
 QEFF_DEFINE_READ(32)
@@ -95,7 +96,8 @@ struct qeff_bytes {
 	bool failed;
 };
 
-/* Appends @count bytes, copied from @from, or zeros if @from is NULL. Returns where they are, or NULL. */
+/* Appends @count bytes, copied from @from, or zeros if @from is NULL. Returns where they are, or
+ * NULL. */
 void *qeff_bytes_append(struct qeff_bytes *b, const void *from, size_t count);
 /* Appends zeros until the size is a multiple of @alignment (a power of two). */
 void qeff_bytes_align(struct qeff_bytes *b, size_t alignment);

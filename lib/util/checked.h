@@ -17,7 +17,8 @@ static inline bool qeff_mul_u64(uint64_t a, uint64_t b, uint64_t *product)
 	return !__builtin_mul_overflow(a, b, product);
 }
 
-/* Whether [offset, offset + size) lies inside [0, total). Every reader of a file goes through this. */
+/* Whether [offset, offset + size) lies inside [0, total). Every reader of a file goes through this.
+ */
 static inline bool qeff_range_valid(uint64_t offset, uint64_t size, uint64_t total)
 {
 	return offset <= total && size <= total - offset;

@@ -9,9 +9,10 @@
 /* Stores the sentence in @err (if not NULL) and returns @code, so that a caller writes
  * `return qeff_error_set(err, -EINVAL, "...")`. */
 __attribute__((format(printf, 3, 4))) int qeff_error_set(struct qeff_error *err, int code,
-							  const char *format, ...);
+							 const char *format, ...);
 
-/* Puts "prefix: " before the sentence already in @err; returns @err's code (or @code if @err is NULL). */
+/* Puts "prefix: " before the sentence already in @err; returns @err's code (or @code if @err is
+ * NULL). */
 __attribute__((format(printf, 3, 4))) int qeff_error_prefix(struct qeff_error *err, int code,
 							    const char *format, ...);
 

@@ -80,7 +80,8 @@ int qeff_output_open(struct qeff_output *out, const char *path, struct qeff_erro
 	out->path = strdup(path);
 	out->buffer = malloc(BUFFER_BYTES);
 	if (!out->path || !out->buffer ||
-	    asprintf(&out->temporary, "%s.%d-%u.tmp", path, getpid(), atomic_fetch_add(&serial, 1)) < 0) {
+	    asprintf(&out->temporary, "%s.%d-%u.tmp", path, getpid(),
+		     atomic_fetch_add(&serial, 1)) < 0) {
 		out->temporary = NULL;
 		qeff_output_abort(out);
 		return qeff_error_set(err, -ENOMEM, "%s: out of memory", path);
@@ -97,8 +98,8 @@ int qeff_output_open(struct qeff_output *out, const char *path, struct qeff_erro
 	return 0;
 }
 
-static int write_at(struct qeff_output *out, uint64_t offset, const uint8_t *data, size_t size_bytes,
-		    struct qeff_error *err)
+static int write_at(struct qeff_output *out, uint64_t offset, const uint8_t *data,
+		    size_t size_bytes, struct qeff_error *err)
 {
 	while (size_bytes) {
 		ssize_t n = pwrite(out->fd, data, size_bytes, (off_t)offset);

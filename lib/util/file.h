@@ -28,8 +28,9 @@ void qeff_map_close(struct qeff_map *map);
 /**
  * struct qeff_output - a file under construction
  *
- * Written under a temporary name in the target's folder; qeff_output_commit() makes it durable and gives it
- * its name, qeff_output_abort() removes it. One of the two ends every successful qeff_output_open().
+ * Written under a temporary name in the target's folder; qeff_output_commit() makes it durable and
+ * gives it its name, qeff_output_abort() removes it. One of the two ends every successful
+ * qeff_output_open().
  */
 struct qeff_output {
 	int fd;

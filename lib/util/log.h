@@ -5,6 +5,7 @@
 
 #include <qeff/log.h>
 
-__attribute__((format(printf, 2, 3))) void qeff_log(enum qeff_log_level level, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void qeff_log(enum qeff_log_level level, const char *format,
+						    ...);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The main() of a CUnit test program: one suite, its tests by name, the summary on standard output, and an
- * exit status that meson understands (0 passed, 1 failed, 77 skipped).
+ * The main() of a CUnit test program: one suite, its tests by name, the summary on standard output,
+ * and an exit status that meson understands (0 passed, 1 failed, 77 skipped).
  */
 #ifndef QEFF_TESTS_UNIT_H
 #define QEFF_TESTS_UNIT_H
@@ -36,7 +36,8 @@ static inline int unit_main(const char *suite_name, const struct unit_test *test
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* static const struct unit_test tests[] = { { "name", function }, ... }; QEFF_UNIT_MAIN("suite", tests) */
+/* static const struct unit_test tests[] = { { "name", function }, ... }; QEFF_UNIT_MAIN("suite",
+ * tests) */
 #define QEFF_UNIT_MAIN(suite_name, tests)                                                          \
 	int main(void)                                                                             \
 	{                                                                                          \
