@@ -38,8 +38,8 @@ static const char usage[] =
 	"  -i, --input NAME=FILE   input NAME is in FILE (.npy); may be repeated\n"
 	"  -O, --output-dir DIR    writes each output to DIR/NAME.npy\n"
 	"\n"
-	"      --runs N            repeats it (default 1)    --json     prints one object\n"
-	"  -h, --help              this page                 --version  prints the version\n";
+	"      --runs N            repeats it (default 1)    --json     one JSON object\n"
+	"  -h, --help              this page                 --version  the version\n";
 
 static void log_line(enum qeff_log_level level, const char *line, void *user)
 {
