@@ -333,7 +333,10 @@ struct qeff_state_program *qeff_state_program_loaded(struct qeff_device *device,
 		return NULL;
 	snprintf(p->device, sizeof(p->device), "%s", qeff_device_get_info(device)->name);
 	p->name = strdup(name ? name : "");
-	p->path = strdup(path ? path : "");
+	/* others have another working directory */
+	p->path = path ? realpath(path, NULL) : NULL;
+	if (!p->path)
+		p->path = strdup(path ? path : "");
 	p->nsps = nsps;
 	p->ddr_bytes = ddr_bytes;
 	pthread_mutex_lock(&state.lock);
