@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* Kept free in a message, behind the segments of a transfer, for the transactions after it. */
 #define ROOM_BEHIND_TRANSFER 1024u
@@ -114,6 +116,16 @@ static uint64_t add_segments(struct exchange *x, const struct qeff_user_dma_xfer
 	return transfer->size_bytes - left;
 }
 
+/* The kernel pins the pages of a transfer and finds those that are not there; msync() finds them
+ * too, and with MS_ASYNC does nothing else. */
+static bool is_mapped(uint64_t address, uint64_t size_bytes)
+{
+	uint64_t into_page = address % (uint64_t)sysconf(_SC_PAGESIZE);
+
+	return msync((void *)(uintptr_t)(address - into_page), size_bytes + into_page, MS_ASYNC) ==
+	       0;
+}
+
 static int add_transfer(struct exchange *x, const struct qeff_transaction *t,
 			struct qeff_error *err)
 {
@@ -126,6 +138,11 @@ static int add_transfer(struct exchange *x, const struct qeff_transaction *t,
 	qeff_transaction_copy(t, &transfer, sizeof(transfer));
 	if (transfer.size_bytes == 0 || !qeff_add_u64(transfer.address, transfer.size_bytes, &end))
 		return qeff_error_set(err, -EINVAL, "%s: transfer of %llu bytes at %#llx", name,
+				      (unsigned long long)transfer.size_bytes,
+				      (unsigned long long)transfer.address);
+	if (!is_mapped(transfer.address, transfer.size_bytes))
+		return qeff_error_set(err, -EFAULT,
+				      "%s: transfer of %llu bytes at %#llx: no memory", name,
 				      (unsigned long long)transfer.size_bytes,
 				      (unsigned long long)transfer.address);
 	ret = qeff_ranges_add(&c->ranges, (void *)(uintptr_t)transfer.address, transfer.size_bytes,

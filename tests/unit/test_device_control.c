@@ -8,6 +8,8 @@
 #include "device/softcard.h"
 #include "scripted_card.h"
 
+#include <sys/mman.h>
+
 static const struct qeff_card_config config = { .nsps = 1, .ddr_bytes = 1 << 20 };
 
 static struct qeff_transport *open_card(void)
@@ -135,7 +137,7 @@ static void leaving_terminates(void)
 static void malformed_requests_go_nowhere(void)
 {
 	struct qeff_transport *t = open_card();
-	uint8_t data[4104] = { 0 };
+	uint8_t data[4104] = { 0 }, *hole;
 	uint32_t size, count;
 	static const struct {
 		uint32_t size, count, type, length;
@@ -160,6 +162,14 @@ static void malformed_requests_go_nowhere(void)
 	CU_ASSERT_EQUAL(manage(t, data, &size, &count), -EINVAL);
 	size = put_transfer(data, 100, (void *)(UINTPTR_MAX - 4), 16);
 	CU_ASSERT_EQUAL(manage(t, data, &size, &count), -EINVAL);
+	/* memory that is not there, or ends too early */
+	hole = mmap(NULL, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	munmap(hole + 4096, 4096);
+	size = put_transfer(data, 100, hole + 1, 4096);
+	CU_ASSERT_EQUAL(manage(t, data, &size, &count), -EFAULT);
+	munmap(hole, 4096);
+	size = put_transfer(data, 100, hole, 1);
+	CU_ASSERT_EQUAL(manage(t, data, &size, &count), -EFAULT);
 	/* a queue of nothing; pads */
 	size = WORDS(data, 7, 0, 0, 0, 0);
 	CU_ASSERT_EQUAL(manage(t, data, &size, &count), -EINVAL);
