@@ -10,12 +10,19 @@
 
 #include <stdlib.h>
 
+/* An operation that reads a weight. */
+struct use {
+	uint32_t spec, op;
+};
+
 struct placer {
 	struct qeff_lowering *l;
-	uint32_t measures; /* two for each specialisation */
-	double *unit;	   /* [measures]: so that each measure counts alike */
-	double *load;	   /* [nsp][measures] */
-	double *cost;	   /* [measures], of what is being placed */
+	struct use *uses;    /* grouped by weight */
+	uint32_t *first_use; /* [weights + 1], into uses */
+	uint32_t measures;   /* two for each specialisation */
+	double *unit;	     /* [measures]: so that each measure counts alike */
+	double *load;	     /* [nsp][measures] */
+	double *cost;	     /* [measures], of what is being placed */
 };
 
 /* Work that is the same wherever it goes, in the measures of @spec. */
@@ -70,16 +77,43 @@ static struct qeff_lower_share panels_cost(const struct placer *p, const struct 
 /* Adds to @to what @panels more panels cost an NSP that has @before of weight @w. */
 static void add_panels(struct placer *p, double *to, uint32_t w, uint32_t before, uint32_t panels)
 {
-	for (uint32_t i = 0; i < p->l->num_specs; i++) {
-		const struct lower_spec *spec = &p->l->specs[i];
+	for (uint32_t i = p->first_use[w]; i < p->first_use[w + 1]; i++) {
+		const struct use *use = &p->uses[i];
+		const struct lower_spec *spec = &p->l->specs[use->spec];
 
-		for (uint32_t op = 0; op < spec->num_ops; op++) {
-			if (spec->ops[op].weight != w)
-				continue;
-			add_cost(p, to, i, panels_cost(p, spec, op, before + panels), 1);
-			add_cost(p, to, i, panels_cost(p, spec, op, before), -1);
-		}
+		add_cost(p, to, use->spec, panels_cost(p, spec, use->op, before + panels), 1);
+		add_cost(p, to, use->spec, panels_cost(p, spec, use->op, before), -1);
 	}
+}
+
+/* Counts the uses of each weight, then puts each use in its weight's group. */
+static int list_uses(struct placer *p)
+{
+	const struct qeff_lowering *l = p->l;
+	uint32_t *next = calloc((size_t)l->num_weights + 2, sizeof(*next));
+
+	p->uses = calloc(l->num_ops + 1, sizeof(*p->uses));
+	p->first_use = next;
+	if (!p->uses || !next)
+		return -ENOMEM;
+	/* next[w + 2] counts; summed up, next[w + 1] is where w's group begins, and when it is
+	 * full, ends. */
+	for (int fill = 0; fill < 2; fill++) {
+		for (uint32_t s = 0; s < l->num_specs; s++)
+			for (uint32_t op = 0; op < l->specs[s].num_ops; op++) {
+				uint32_t w = l->specs[s].ops[op].weight;
+
+				if (w == LOWER_NONE)
+					continue;
+				if (fill)
+					p->uses[next[w + 1]++] = (struct use){ s, op };
+				else
+					next[w + 2]++;
+			}
+		for (uint32_t w = 0; !fill && w < l->num_weights; w++)
+			next[w + 2] += next[w + 1];
+	}
+	return 0;
 }
 
 /* Every NSP gets as many panels as go round; the rest goes where it weighs least. */
@@ -287,8 +321,10 @@ static int place_all(struct placer *p)
 	uint32_t *order = calloc((size_t)p->l->num_weights + 1, sizeof(*order));
 	int rc = 0;
 
-	if (!order)
+	if (!order || list_uses(p)) {
+		free(order);
 		return -ENOMEM;
+	}
 	find_units(p);
 	for (uint32_t i = 0; i < p->l->num_weights; i++)
 		order[i] = i;
@@ -311,6 +347,8 @@ int qeff_lower_place(struct qeff_lowering *l, struct qeff_error *err)
 	p.load = calloc((size_t)p.measures * l->num_nsps, sizeof(*p.load));
 	if (p.unit && p.cost && p.load)
 		rc = place_all(&p);
+	free(p.uses);
+	free(p.first_use);
 	free(p.unit);
 	free(p.cost);
 	free(p.load);
