@@ -269,7 +269,7 @@ int infer_reshape(const struct qeff_node *node, struct qeff_op_result *result,
 		out->dims[i] = qeff_dim_of(target[i]);
 		if (target[i] == -1 && rest < 0)
 			rest = (int)i;
-		else if (target[i] == 0 && i < x->rank)
+		else if (i < x->rank && target[i] == 0)
 			out->dims[i] = x->dims[i];
 		else if (target[i] < 1 || !qeff_mul_u64(given, (uint64_t)target[i], &given))
 			return qeff_error_set(err, -EINVAL, "cannot make dimension %u of %lld", i,

@@ -95,7 +95,7 @@ void model_ignore(struct model_build *build, const char *name);
 struct qeff_value *model_unary(struct model_build *build, const char *op, const char *name,
 			       struct qeff_value *x);
 struct qeff_value *model_binary(struct model_build *build, const char *op, const char *name,
-				struct qeff_value *a, struct qeff_value *b);
+				struct qeff_value *x, struct qeff_value *y);
 /* A number, shared by all that ask for it. */
 struct qeff_value *model_scalar(struct model_build *build, float number);
 
