@@ -150,7 +150,7 @@ static int fault_sentence(const struct qeff_slot *slot, const struct qeff_nsp_st
 			stats->fault_value, op ? op->u.gather.entries : 0);
 	case QEFF_NSP_FAULT_POISON:
 		return qeff_error_set(err, -EFAULT,
-				      "operation %" PRIu32 " wrote byte %" PRId64
+				      "phase %" PRIu32 " wrote byte %" PRId64
 				      " of device memory, which it does not declare",
 				      stats->fault_op, stats->fault_value);
 	default:
