@@ -149,7 +149,12 @@ static int take_option(int option, struct settings *s)
 		o->output = optarg;
 		return 0;
 	case NUM_CORES:
-		return take_number("num-cores", optarg, &o->num_cores);
+		if (take_number("num-cores", optarg, &o->num_cores))
+			return EXIT_USAGE;
+		if (o->num_cores > QEFF_COMPILE_MAX_CORES)
+			return usage_error("--num-cores is 1 to %d, found %u",
+					   QEFF_COMPILE_MAX_CORES, o->num_cores);
+		return 0;
 	case BATCH_SIZE:
 		return take_number("batch-size", optarg, &o->batch_size);
 	case SEQ_LEN:
