@@ -42,9 +42,15 @@ NSP_INLINE void vf_store(float *at, vf v)
 	*(vf_unaligned *)at = v;
 }
 
-NSP_INLINE vf vf_set(float value)
+NSP_INLINE vf vf_set(float v)
 {
-	return (vf){} + value;
+#if VF == 16
+	return (vf){ v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v };
+#elif VF == 8
+	return (vf){ v, v, v, v, v, v, v, v };
+#else
+	return (vf){ v, v, v, v };
+#endif
 }
 
 /* The first @count lanes, zeros behind. */

@@ -84,7 +84,7 @@ static inline uint64_t nsp_state(struct nsp_builder *b, uint64_t bytes)
 
 static inline uint64_t nsp_arena(struct nsp_builder *b, uint64_t bytes)
 {
-	return nsp_take(&b->arena, bytes, NSP_BUILDER_DDR);
+	return nsp_take(&b->arena, bytes, b->header.ddr_bytes);
 }
 
 /* Constants, aligned to 128; zeros if @data is NULL. */
