@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* Embeddings: batches of texts through an encoder, in the smallest specialisation that holds them.
+ */
+#include <qeff/embed.h>
+
+#include "text/settings.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct qeff_embedder {
+	struct qeff_session *session;
+	struct qeff_tokenizer *tokenizer;
+	struct qeff_settings settings;
+	const char *output; /* "sentence_embedding", or "last_hidden_state" to be pooled here */
+	bool pooled;
+	bool has_types;
+	uint32_t batch_size;
+	uint32_t max_tokens;
+	size_t dimensions;
+	struct qeff_tokens *batch; /* batch_size of them */
+};
+
+static int unfit(struct qeff_embedder *e, const char *why, struct qeff_error *err)
+{
+	return qeff_error_set(err, -EINVAL, "%s does not embed text: %s",
+			      qeff_qpc_path(qeff_session_qpc(e->session)), why);
+}
+
+static int find_shapes(struct qeff_embedder *e, struct qeff_error *err)
+{
+	const struct qeff_network *n = qeff_session_network(e->session);
+	int ids = qeff_session_find_input(e->session, "input_ids");
+	int out = qeff_session_find_output(e->session, "sentence_embedding");
+	const struct qeff_shape *shape;
+
+	if (ids < 0 || qeff_session_find_input(e->session, "attention_mask") < 0)
+		return unfit(e, "it has no inputs \"input_ids\" and \"attention_mask\"", err);
+	e->pooled = out >= 0;
+	e->output = e->pooled ? "sentence_embedding" : "last_hidden_state";
+	if (!e->pooled)
+		out = qeff_session_find_output(e->session, e->output);
+	if (out < 0)
+		return unfit(e, "it has no output \"sentence_embedding\" or \"last_hidden_state\"",
+			     err);
+	e->has_types = qeff_session_find_input(e->session, "token_type_ids") >= 0;
+	for (uint32_t i = 0; i < n->num_specialisations; i++) {
+		shape = qeff_network_shape(n, i, (uint32_t)ids);
+		if (shape->num_dims != 2 || shape->type != QEFF_TYPE_I64 || shape->dims[0] < 1 ||
+		    shape->dims[1] < 1 || (i && (uint32_t)shape->dims[0] != e->batch_size))
+			return unfit(e, "\"input_ids\" is not int64 [batch, tokens]", err);
+		e->batch_size = (uint32_t)shape->dims[0];
+		if ((uint32_t)shape->dims[1] > e->max_tokens)
+			e->max_tokens = (uint32_t)shape->dims[1];
+	}
+	shape = &n->bindings[out].shape;
+	if (shape->type != QEFF_TYPE_F32 || shape->num_dims != (e->pooled ? 2u : 3u) ||
+	    (uint32_t)shape->dims[0] != e->batch_size || shape->dims[shape->num_dims - 1] < 1)
+		return unfit(e, "its output is not float32 with a row for each text", err);
+	e->dimensions = (size_t)shape->dims[shape->num_dims - 1];
+	return 0;
+}
+
+int qeff_embedder_open(struct qeff_session *session, struct qeff_embedder **embedder,
+		       struct qeff_error *err)
+{
+	struct qeff_embedder *e = calloc(1, sizeof(*e));
+	int ret;
+
+	*embedder = NULL;
+	if (!e)
+		return qeff_error_set(err, -ENOMEM, "out of memory");
+	e->session = session;
+	ret = find_shapes(e, err);
+	if (!ret)
+		ret = qeff_settings_read(qeff_session_qpc(session), &e->settings, err);
+	if (!ret)
+		ret = qeff_settings_tokenizer(qeff_session_qpc(session), &e->tokenizer, err);
+	if (!ret && !e->tokenizer)
+		ret = unfit(e, "it carries no tokenizer", err);
+	if (!ret) {
+		e->batch = calloc(e->batch_size, sizeof(*e->batch));
+		if (!e->batch)
+			ret = qeff_error_set(err, -ENOMEM, "out of memory");
+	}
+	if (ret)
+		qeff_embedder_close(e);
+	else
+		*embedder = e;
+	return ret;
+}
+
+void qeff_embedder_close(struct qeff_embedder *e)
+{
+	if (!e)
+		return;
+	qeff_tokenizer_close(e->tokenizer);
+	free(e->batch);
+	free(e);
+}
+
+const struct qeff_tokenizer *qeff_embedder_tokenizer(const struct qeff_embedder *e)
+{
+	return e->tokenizer;
+}
+
+void qeff_embeddings_free(struct qeff_embeddings *embeddings)
+{
+	free(embeddings->data);
+	*embeddings = (struct qeff_embeddings){ 0 };
+}
+
+/* The smallest specialisation that holds @longest tokens; @longest is at most max_tokens. */
+static uint32_t fitting(const struct qeff_embedder *e, size_t longest)
+{
+	const struct qeff_network *n = qeff_session_network(e->session);
+	uint32_t ids = (uint32_t)qeff_session_find_input(e->session, "input_ids"),
+		 best = e->max_tokens;
+
+	for (uint32_t i = 0; i < n->num_specialisations; i++) {
+		uint32_t tokens = (uint32_t)qeff_network_shape(n, i, ids)->dims[1];
+
+		if (tokens >= longest && tokens < best)
+			best = tokens;
+	}
+	return best;
+}
+
+static void pool(const struct qeff_embedder *e, const float *rows, size_t count, float *vector)
+{
+	enum qeff_pooling pooling = e->settings.pooling;
+
+	if (pooling == QEFF_POOL_LAST)
+		rows += (count - 1) * e->dimensions;
+	if (pooling == QEFF_POOL_LAST || pooling == QEFF_POOL_CLS)
+		count = 1;
+	for (size_t d = 0; d < e->dimensions; d++) {
+		float value = rows[d];
+
+		for (size_t i = 1; i < count; i++) {
+			float x = rows[i * e->dimensions + d];
+
+			if (pooling == QEFF_POOL_MAX)
+				value = x > value ? x : value;
+			else
+				value += x;
+		}
+		vector[d] = pooling == QEFF_POOL_MEAN ? value / (float)count : value;
+	}
+	if (e->settings.normalize) {
+		double sum = 0;
+
+		for (size_t d = 0; d < e->dimensions; d++)
+			sum += (double)vector[d] * vector[d];
+		sum = fmax(sqrt(sum), 1e-12);
+		for (size_t d = 0; d < e->dimensions; d++)
+			vector[d] = (float)(vector[d] / sum);
+	}
+}
+
+/* Runs the texts in e->batch[0 .. count); an input row without a text has no live token. */
+static int run_batch(struct qeff_embedder *e, size_t count, size_t longest, float *vectors,
+		     struct qeff_error *err)
+{
+	int32_t tokens = (int32_t)fitting(e, longest), dims[] = { (int32_t)e->batch_size, tokens };
+	struct qeff_tensor ids, mask, types, out;
+	int ret = qeff_session_input(e->session, "input_ids", dims, 2, &ids, err);
+
+	if (!ret)
+		ret = qeff_session_input(e->session, "attention_mask", dims, 2, &mask, err);
+	if (!ret && e->has_types)
+		ret = qeff_session_input(e->session, "token_type_ids", dims, 2, &types, err);
+	if (ret)
+		return ret;
+	memset(ids.data, 0, ids.size_bytes);
+	memset(mask.data, 0, mask.size_bytes);
+	if (e->has_types)
+		memset(types.data, 0, types.size_bytes);
+	for (size_t row = 0; row < count; row++) {
+		const struct qeff_tokens *t = &e->batch[row];
+
+		for (size_t i = 0, at = row * (size_t)tokens; i < t->count; i++, at++) {
+			((int64_t *)ids.data)[at] = t->ids[i];
+			((int64_t *)mask.data)[at] = 1;
+			if (e->has_types)
+				((int64_t *)types.data)[at] = t->type_ids[i];
+		}
+	}
+	ret = qeff_session_run(e->session, err);
+	if (!ret)
+		ret = qeff_session_output(e->session, e->output, &out, err);
+	if (ret)
+		return ret;
+	if (e->pooled) {
+		memcpy(vectors, out.data, count * e->dimensions * sizeof(*vectors));
+		return 0;
+	}
+	for (size_t row = 0; row < count; row++)
+		pool(e, (const float *)out.data + row * (size_t)tokens * e->dimensions,
+		     e->batch[row].count, vectors + row * e->dimensions);
+	return 0;
+}
+
+static int embed_batch(struct qeff_embedder *e, const char *const *texts, size_t count,
+		       struct qeff_embeddings *embeddings, float *vectors, struct qeff_error *err)
+{
+	size_t longest = 1;
+	int ret = 0;
+
+	memset(e->batch, 0, e->batch_size * sizeof(*e->batch));
+	for (size_t i = 0; !ret && i < count; i++) {
+		struct qeff_tokens *t = &e->batch[i];
+		size_t whole;
+
+		ret = qeff_tokenizer_encode(e->tokenizer, texts[i], strlen(texts[i]),
+					    QEFF_ENCODE_SPECIAL, 0, t, err);
+		whole = t->count;
+		if (!ret && whole > e->max_tokens) {
+			qeff_tokens_free(t);
+			ret = qeff_tokenizer_encode(e->tokenizer, texts[i], strlen(texts[i]),
+						    QEFF_ENCODE_SPECIAL, e->max_tokens, t, err);
+			embeddings->truncated++;
+		}
+		if (!ret && !t->count)
+			ret = qeff_error_set(err, -EINVAL,
+					     "a text gives no token: nothing to embed");
+		embeddings->tokens += t->count;
+		longest = t->count > longest ? t->count : longest;
+	}
+	if (!ret)
+		ret = run_batch(e, count, longest, vectors, err);
+	for (size_t i = 0; i < count; i++)
+		qeff_tokens_free(&e->batch[i]);
+	return ret;
+}
+
+int qeff_embed(struct qeff_embedder *e, const char *const *texts, size_t count,
+	       struct qeff_embeddings *embeddings, struct qeff_error *err)
+{
+	int ret = 0;
+
+	*embeddings = (struct qeff_embeddings){ .count = count, .dimensions = e->dimensions };
+	embeddings->data = calloc(count ? count : 1, e->dimensions * sizeof(float));
+	if (!embeddings->data)
+		return qeff_error_set(err, -ENOMEM,
+				      "out of memory for %zu embeddings of %zu numbers", count,
+				      e->dimensions);
+	for (size_t at = 0; !ret && at < count; at += e->batch_size) {
+		size_t part = count - at < e->batch_size ? count - at : e->batch_size;
+
+		ret = embed_batch(e, texts + at, part, embeddings,
+				  embeddings->data + at * e->dimensions, err);
+	}
+	if (ret)
+		qeff_embeddings_free(embeddings);
+	return ret;
+}
