@@ -25,7 +25,8 @@ static char *test_data_path(const char *name)
 static void check_bytes(const char *what, const void *got, size_t got_bytes, const void *expected,
 			size_t expected_bytes)
 {
-	const bool same = got_bytes == expected_bytes && !memcmp(got, expected, got_bytes);
+	const bool same = got_bytes == expected_bytes &&
+			  (!got_bytes || !memcmp(got, expected, got_bytes));
 
 	CU_ASSERT(same);
 	if (!same)
