@@ -29,6 +29,7 @@ struct load_input {
  * @inputs, @num_inputs: -i
  * @prompt: --prompt, or the contents of @prompt_file
  * @prompt_ids, @num_prompt_ids: --prompt-ids
+ * @temperature: negative if none is given
  */
 struct load_options {
 	const char *package;

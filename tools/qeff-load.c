@@ -369,7 +369,7 @@ static void free_options(struct load_options *options)
 
 int main(int argc, char **argv)
 {
-	struct load_options options = { .max_new_tokens = 64, .runs = 1 };
+	struct load_options options = { .max_new_tokens = 64, .temperature = -1, .runs = 1 };
 	struct qeff_error err = { 0 };
 	json_t *json;
 	int ret;
