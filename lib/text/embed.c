@@ -19,7 +19,6 @@ struct qeff_embedder {
 	uint32_t batch_size;
 	uint32_t max_tokens;
 	size_t dimensions;
-	struct qeff_tokens *batch; /* batch_size of them */
 };
 
 static int unfit(struct qeff_embedder *e, const char *why, struct qeff_error *err)
@@ -79,11 +78,6 @@ int qeff_embedder_open(struct qeff_session *session, struct qeff_embedder **embe
 		ret = qeff_settings_tokenizer(qeff_session_qpc(session), &e->tokenizer, err);
 	if (!ret && !e->tokenizer)
 		ret = unfit(e, "it carries no tokenizer", err);
-	if (!ret) {
-		e->batch = calloc(e->batch_size, sizeof(*e->batch));
-		if (!e->batch)
-			ret = qeff_error_set(err, -ENOMEM, "out of memory");
-	}
 	if (ret)
 		qeff_embedder_close(e);
 	else
@@ -96,7 +90,6 @@ void qeff_embedder_close(struct qeff_embedder *e)
 	if (!e)
 		return;
 	qeff_tokenizer_close(e->tokenizer);
-	free(e->batch);
 	free(e);
 }
 
@@ -159,14 +152,20 @@ static void pool(const struct qeff_embedder *e, const float *rows, size_t count,
 	}
 }
 
-/* Runs the texts in e->batch[0 .. count); an input row without a text has no live token. */
-static int run_batch(struct qeff_embedder *e, size_t count, size_t longest, float *vectors,
-		     struct qeff_error *err)
+/* Runs @count texts, at most a batch; an input row without a text has no live token. */
+static int run_batch(struct qeff_embedder *e, const struct qeff_tokens *batch, size_t count,
+		     float *vectors, struct qeff_error *err)
 {
-	int32_t tokens = (int32_t)fitting(e, longest), dims[] = { (int32_t)e->batch_size, tokens };
 	struct qeff_tensor ids, mask, types, out;
-	int ret = qeff_session_input(e->session, "input_ids", dims, 2, &ids, err);
+	int32_t dims[2] = { (int32_t)e->batch_size };
+	size_t longest = 0, tokens;
+	int ret;
 
+	for (size_t row = 0; row < count; row++)
+		longest = batch[row].count > longest ? batch[row].count : longest;
+	tokens = fitting(e, longest);
+	dims[1] = (int32_t)tokens;
+	ret = qeff_session_input(e->session, "input_ids", dims, 2, &ids, err);
 	if (!ret)
 		ret = qeff_session_input(e->session, "attention_mask", dims, 2, &mask, err);
 	if (!ret && e->has_types)
@@ -178,13 +177,11 @@ static int run_batch(struct qeff_embedder *e, size_t count, size_t longest, floa
 	if (e->has_types)
 		memset(types.data, 0, types.size_bytes);
 	for (size_t row = 0; row < count; row++) {
-		const struct qeff_tokens *t = &e->batch[row];
-
-		for (size_t i = 0, at = row * (size_t)tokens; i < t->count; i++, at++) {
-			((int64_t *)ids.data)[at] = t->ids[i];
+		for (size_t i = 0, at = row * tokens; i < batch[row].count; i++, at++) {
+			((int64_t *)ids.data)[at] = batch[row].ids[i];
 			((int64_t *)mask.data)[at] = 1;
 			if (e->has_types)
-				((int64_t *)types.data)[at] = t->type_ids[i];
+				((int64_t *)types.data)[at] = batch[row].type_ids[i];
 		}
 	}
 	ret = qeff_session_run(e->session, err);
@@ -197,50 +194,24 @@ static int run_batch(struct qeff_embedder *e, size_t count, size_t longest, floa
 		return 0;
 	}
 	for (size_t row = 0; row < count; row++)
-		pool(e, (const float *)out.data + row * (size_t)tokens * e->dimensions,
-		     e->batch[row].count, vectors + row * e->dimensions);
+		pool(e, (const float *)out.data + row * tokens * e->dimensions, batch[row].count,
+		     vectors + row * e->dimensions);
 	return 0;
 }
 
-static int embed_batch(struct qeff_embedder *e, const char *const *texts, size_t count,
-		       struct qeff_embeddings *embeddings, float *vectors, struct qeff_error *err)
-{
-	size_t longest = 1;
-	int ret = 0;
-
-	memset(e->batch, 0, e->batch_size * sizeof(*e->batch));
-	for (size_t i = 0; !ret && i < count; i++) {
-		struct qeff_tokens *t = &e->batch[i];
-		size_t whole;
-
-		ret = qeff_tokenizer_encode(e->tokenizer, texts[i], strlen(texts[i]),
-					    QEFF_ENCODE_SPECIAL, 0, t, err);
-		whole = t->count;
-		if (!ret && whole > e->max_tokens) {
-			qeff_tokens_free(t);
-			ret = qeff_tokenizer_encode(e->tokenizer, texts[i], strlen(texts[i]),
-						    QEFF_ENCODE_SPECIAL, e->max_tokens, t, err);
-			embeddings->truncated++;
-		}
-		if (!ret && !t->count)
-			ret = qeff_error_set(err, -EINVAL,
-					     "a text gives no token: nothing to embed");
-		embeddings->tokens += t->count;
-		longest = t->count > longest ? t->count : longest;
-	}
-	if (!ret)
-		ret = run_batch(e, count, longest, vectors, err);
-	for (size_t i = 0; i < count; i++)
-		qeff_tokens_free(&e->batch[i]);
-	return ret;
-}
-
-int qeff_embed(struct qeff_embedder *e, const char *const *texts, size_t count,
-	       struct qeff_embeddings *embeddings, struct qeff_error *err)
+int qeff_embed_tokens(struct qeff_embedder *e, const struct qeff_tokens *tokens, size_t count,
+		      struct qeff_embeddings *embeddings, struct qeff_error *err)
 {
 	int ret = 0;
 
 	*embeddings = (struct qeff_embeddings){ .count = count, .dimensions = e->dimensions };
+	for (size_t i = 0; i < count; i++) {
+		if (!tokens[i].count || tokens[i].count > e->max_tokens)
+			return qeff_error_set(err, -EINVAL,
+					      "text %zu has %zu tokens, the package takes 1 to %u",
+					      i, tokens[i].count, e->max_tokens);
+		embeddings->tokens += tokens[i].count;
+	}
 	embeddings->data = calloc(count ? count : 1, e->dimensions * sizeof(float));
 	if (!embeddings->data)
 		return qeff_error_set(err, -ENOMEM,
@@ -249,10 +220,49 @@ int qeff_embed(struct qeff_embedder *e, const char *const *texts, size_t count,
 	for (size_t at = 0; !ret && at < count; at += e->batch_size) {
 		size_t part = count - at < e->batch_size ? count - at : e->batch_size;
 
-		ret = embed_batch(e, texts + at, part, embeddings,
-				  embeddings->data + at * e->dimensions, err);
+		ret = run_batch(e, tokens + at, part, embeddings->data + at * e->dimensions, err);
 	}
 	if (ret)
 		qeff_embeddings_free(embeddings);
+	return ret;
+}
+
+/* Tokens of a text, cut to what the package takes. */
+static int encode(struct qeff_embedder *e, const char *text, struct qeff_tokens *tokens,
+		  bool *truncated, struct qeff_error *err)
+{
+	int ret = qeff_tokenizer_encode(e->tokenizer, text, strlen(text), QEFF_ENCODE_SPECIAL, 0,
+					tokens, err);
+
+	*truncated = !ret && tokens->count > e->max_tokens;
+	if (!*truncated)
+		return ret;
+	qeff_tokens_free(tokens);
+	return qeff_tokenizer_encode(e->tokenizer, text, strlen(text), QEFF_ENCODE_SPECIAL,
+				     e->max_tokens, tokens, err);
+}
+
+int qeff_embed(struct qeff_embedder *e, const char *const *texts, size_t count,
+	       struct qeff_embeddings *embeddings, struct qeff_error *err)
+{
+	struct qeff_tokens *tokens = calloc(count ? count : 1, sizeof(*tokens));
+	size_t truncated = 0;
+	int ret = 0;
+
+	*embeddings = (struct qeff_embeddings){ 0 };
+	if (!tokens)
+		return qeff_error_set(err, -ENOMEM, "out of memory for %zu texts", count);
+	for (size_t i = 0; !ret && i < count; i++) {
+		bool cut;
+
+		ret = encode(e, texts[i], &tokens[i], &cut, err);
+		truncated += cut;
+	}
+	if (!ret)
+		ret = qeff_embed_tokens(e, tokens, count, embeddings, err);
+	embeddings->truncated = truncated;
+	for (size_t i = 0; i < count; i++)
+		qeff_tokens_free(&tokens[i]);
+	free(tokens);
 	return ret;
 }

@@ -77,6 +77,12 @@ QEFF_API void qeff_embeddings_free(struct qeff_embeddings *embeddings);
 QEFF_API int qeff_embed(struct qeff_embedder *embedder, const char *const *texts, size_t count,
 			struct qeff_embeddings *embeddings, struct qeff_error *err);
 
+/* The same for texts that are tokens already: @tokens is borrowed; one that is longer than the
+ * longest specialisation is refused with -EINVAL, as is one without a token. */
+QEFF_API int qeff_embed_tokens(struct qeff_embedder *embedder, const struct qeff_tokens *tokens,
+			       size_t count, struct qeff_embeddings *embeddings,
+			       struct qeff_error *err);
+
 #ifdef __cplusplus
 }
 #endif
