@@ -4,6 +4,7 @@
 #include <qeff/embed.h>
 
 #include "text/settings.h"
+#include "text/tensors.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -156,46 +157,46 @@ static void pool(const struct qeff_embedder *e, const float *rows, size_t count,
 static int run_batch(struct qeff_embedder *e, const struct qeff_tokens *batch, size_t count,
 		     float *vectors, struct qeff_error *err)
 {
-	struct qeff_tensor ids, mask, types, out;
-	int32_t dims[2] = { (int32_t)e->batch_size };
-	size_t longest = 0, tokens;
+	const uint32_t rows = e->batch_size;
+	int64_t *ids, *mask, *types = NULL;
+	const float *out;
+	size_t longest = 0, tokens, stride;
 	int ret;
 
 	for (size_t row = 0; row < count; row++)
 		longest = batch[row].count > longest ? batch[row].count : longest;
 	tokens = fitting(e, longest);
-	dims[1] = (int32_t)tokens;
-	ret = qeff_session_input(e->session, "input_ids", dims, 2, &ids, err);
+	ret = qeff_input_ids(e->session, "input_ids", rows, (uint32_t)tokens, &ids, err);
 	if (!ret)
-		ret = qeff_session_input(e->session, "attention_mask", dims, 2, &mask, err);
+		ret = qeff_input_ids(e->session, "attention_mask", rows, (uint32_t)tokens, &mask,
+				     err);
 	if (!ret && e->has_types)
-		ret = qeff_session_input(e->session, "token_type_ids", dims, 2, &types, err);
+		ret = qeff_input_ids(e->session, "token_type_ids", rows, (uint32_t)tokens, &types,
+				     err);
 	if (ret)
 		return ret;
-	memset(ids.data, 0, ids.size_bytes);
-	memset(mask.data, 0, mask.size_bytes);
-	if (e->has_types)
-		memset(types.data, 0, types.size_bytes);
-	for (size_t row = 0; row < count; row++) {
-		for (size_t i = 0, at = row * tokens; i < batch[row].count; i++, at++) {
-			((int64_t *)ids.data)[at] = batch[row].ids[i];
-			((int64_t *)mask.data)[at] = 1;
-			if (e->has_types)
-				((int64_t *)types.data)[at] = batch[row].type_ids[i];
+	for (size_t row = 0, at = 0; row < rows; row++) {
+		const size_t length = row < count ? batch[row].count : 0;
+
+		for (size_t i = 0; i < tokens; i++, at++) {
+			ids[at] = i < length ? batch[row].ids[i] : 0;
+			mask[at] = i < length;
+			if (types)
+				types[at] = i < length ? batch[row].type_ids[i] : 0;
 		}
 	}
+	stride = (e->pooled ? 1 : tokens) * e->dimensions;
 	ret = qeff_session_run(e->session, err);
 	if (!ret)
-		ret = qeff_session_output(e->session, e->output, &out, err);
+		ret = qeff_output_floats(e->session, e->output, rows * stride, &out, err);
 	if (ret)
 		return ret;
 	if (e->pooled) {
-		memcpy(vectors, out.data, count * e->dimensions * sizeof(*vectors));
+		memcpy(vectors, out, count * stride * sizeof(*vectors));
 		return 0;
 	}
 	for (size_t row = 0; row < count; row++)
-		pool(e, (const float *)out.data + row * tokens * e->dimensions, batch[row].count,
-		     vectors + row * e->dimensions);
+		pool(e, out + row * stride, batch[row].count, vectors + row * e->dimensions);
 	return 0;
 }
 

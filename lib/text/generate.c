@@ -8,6 +8,7 @@
 
 #include "text/sampling.h"
 #include "text/settings.h"
+#include "text/tensors.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -242,29 +243,26 @@ static int infer(struct run *r, uint32_t tokens, const struct columns *columns,
 		 const float **logits)
 {
 	struct qeff_session *s = r->g->session;
-	int32_t dims[] = { (int32_t)r->g->limits.batch_size, (int32_t)tokens };
-	struct qeff_tensor ids, positions, out;
-	int ret = qeff_session_input(s, "input_ids", dims, 2, &ids, r->err);
+	const uint32_t batch = r->g->limits.batch_size;
+	int64_t *ids, *positions;
+	int ret = qeff_input_ids(s, "input_ids", batch, tokens, &ids, r->err);
 
 	if (!ret)
-		ret = qeff_session_input(s, "position_ids", dims, 2, &positions, r->err);
+		ret = qeff_input_ids(s, "position_ids", batch, tokens, &positions, r->err);
 	if (ret)
 		return ret;
-	for (uint32_t row = 0; row < r->g->limits.batch_size; row++) {
-		int64_t *id = (int64_t *)ids.data + (size_t)row * tokens;
-		int64_t *position = (int64_t *)positions.data + (size_t)row * tokens;
+	for (size_t row = 0, at = 0; row < batch; row++) {
 		size_t count = row < r->num_rows ? columns[row].count : 0;
 
-		for (size_t i = 0; i < tokens; i++) {
-			id[i] = i < count ? columns[row].ids[i] : 0;
-			position[i] = i < count ? (int64_t)(columns[row].position + i) : -1;
+		for (size_t i = 0; i < tokens; i++, at++) {
+			ids[at] = i < count ? columns[row].ids[i] : 0;
+			positions[at] = i < count ? (int64_t)(columns[row].position + i) : -1;
 		}
 	}
 	ret = qeff_session_run(s, r->err);
 	if (!ret)
-		ret = qeff_session_output(s, "logits", &out, r->err);
-	if (!ret)
-		*logits = out.data;
+		ret = qeff_output_floats(s, "logits", (size_t)batch * r->g->limits.vocabulary,
+					 logits, r->err);
 	return ret;
 }
 

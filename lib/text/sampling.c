@@ -137,7 +137,7 @@ uint32_t qeff_sample(const float *logits, uint32_t count, struct qeff_candidate 
 		total = 0;
 		for (size_t i = 0; i < kept; i++)
 			total += exp(candidates[i].logit - largest);
-	} else {
+	} else if (top_k) {
 		/* so that the draw does not depend on how the selection left them */
 		qsort(candidates, kept, sizeof(*candidates), by_logit);
 	}

@@ -25,8 +25,8 @@ static char *test_data_path(const char *name)
 static void check_bytes(const char *what, const void *got, size_t got_bytes, const void *expected,
 			size_t expected_bytes)
 {
-	const bool same = got_bytes == expected_bytes &&
-			  (!got_bytes || !memcmp(got, expected, got_bytes));
+	const bool same =
+		got_bytes == expected_bytes && (!got_bytes || !memcmp(got, expected, got_bytes));
 
 	CU_ASSERT(same);
 	if (!same)
@@ -144,7 +144,10 @@ static void test_regex(void)
 {
 	check_split("a+", "baac", "(b)[aa](c)");
 	/* U+180E is no white space, U+0085 is; combining marks are word characters */
-	check_split("\\s+", "a\u180eb\xc2\x85""c\u3000", "(a\u180eb)[\xc2\x85](c)[\u3000]");
+	check_split("\\s+",
+		    "a\u180eb\xc2\x85"
+		    "c\u3000",
+		    "(a\u180eb)[\xc2\x85](c)[\u3000]");
 	check_split("\\w+", "e\u0301\u203fx-y", "[e\u0301\u203fx](-)[y]");
 	check_split("\\h+", "xyzcafe", "(xyz)[cafe]");
 	check_split("[\\h]+", "xyzcafe", "(xyz)[cafe]");
