@@ -273,18 +273,18 @@ static bool step(struct qeff_channel *ch)
 	return false;
 }
 
-/* With the lock held. Whoever finds the channel running leaves the work to the one who runs it. */
+/*
+ * With the lock held. Whoever finds the channel running leaves the work to the one who runs it: a
+ * step that gives up the lock for a while is followed by another step, which sees what has changed
+ * meanwhile.
+ */
 static void process(struct qeff_channel *ch)
 {
-	ch->kicked = true;
 	if (ch->running)
 		return;
 	ch->running = true;
-	while (ch->kicked && ch->open && !ch->stopping) {
-		ch->kicked = false;
-		while (!ch->stopping && step(ch))
-			;
-	}
+	while (ch->open && !ch->stopping && step(ch))
+		;
 	ch->running = false;
 	pthread_cond_broadcast(&ch->quiet);
 }
@@ -357,7 +357,6 @@ static void clear(struct qeff_channel *ch)
 	ch->failed_code = 0;
 	ch->input_failed = false;
 	ch->stopping = false;
-	ch->kicked = false;
 }
 
 void qeff_channel_open(struct qeff_channel *ch, const struct qeff_channel_setup *setup)

@@ -116,7 +116,6 @@ enum qeff_element_stage {
  * @open: between activation and deactivation
  * @stopping: no element goes on; set once before the channel is closed
  * @running: a thread is processing; only it changes the element's fields
- * @kicked: something changed that may let it go on
  * @element: the one being processed, unless @stage is FETCH
  * @postsync: the next of its semaphore words to do
  * @code: its completion code
@@ -132,7 +131,6 @@ struct qeff_channel {
 	bool open;
 	bool stopping;
 	bool running;
-	bool kicked;
 	struct qeff_channel_setup setup;
 	uint32_t request_head, request_tail;
 	uint32_t response_head, response_tail;

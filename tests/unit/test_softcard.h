@@ -16,6 +16,7 @@
 #include "util/bytes.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
@@ -34,6 +35,9 @@ struct host {
 	uint32_t sequence;
 	bool adopts;
 	unsigned int adopted, released;
+	atomic_uint translations;
+	uint64_t gate_address; /* translate() of this one waits until @gate_open */
+	bool gate_reached, gate_open;
 	pthread_mutex_t lock;
 	pthread_cond_t change;
 	unsigned int interrupts[17];
@@ -43,6 +47,15 @@ static inline void *host_translate(void *user, uint64_t address, size_t size_byt
 {
 	struct host *h = user;
 
+	atomic_fetch_add(&h->translations, 1);
+	if (h->gate_address && address == h->gate_address) {
+		pthread_mutex_lock(&h->lock);
+		h->gate_reached = true;
+		pthread_cond_broadcast(&h->change);
+		while (!h->gate_open)
+			pthread_cond_wait(&h->change, &h->lock);
+		pthread_mutex_unlock(&h->lock);
+	}
 	if (address < HOST_BASE || address - HOST_BASE > HOST_RAM ||
 	    size_bytes > HOST_RAM - (address - HOST_BASE))
 		return NULL;

@@ -435,6 +435,81 @@ static void test_wrap(void)
 	host_close(&h);
 }
 
+struct late {
+	struct host *host;
+	struct active *a;
+	bool returned; /* guarded by the host's lock */
+};
+
+static void *ring_main(void *argument)
+{
+	struct late *l = argument;
+
+	ring_doorbell(l->host, l->a);
+	return NULL;
+}
+
+static void *deactivate_main(void *argument)
+{
+	struct late *l = argument;
+
+	CU_ASSERT_EQUAL(deactivate(l->host, 1, l->a->id), 0);
+	pthread_mutex_lock(&l->host->lock);
+	l->returned = true;
+	pthread_cond_broadcast(&l->host->change);
+	pthread_mutex_unlock(&l->host->lock);
+	return NULL;
+}
+
+/* An element in the middle of its transfer: deactivation is answered when it has ended, not before.
+ */
+static void test_deactivate_waits(void)
+{
+	pthread_t ringing, deactivating;
+	struct timespec until;
+	struct element e;
+	struct active a;
+	struct host h;
+	struct late l = { .host = &h, .a = &a };
+
+	open_one(&h, &a, 8);
+	e = move(CMD_IN, a.ddr_base, SCRATCH, 16);
+	e.command |= CMD_COMPLETION;
+	ring_put(&h, &a, &e);
+	h.gate_address = HOST_BASE + SCRATCH;
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&ringing, NULL, ring_main, &l), 0);
+	pthread_mutex_lock(&h.lock);
+	while (!h.gate_reached)
+		pthread_cond_wait(&h.change, &h.lock);
+	pthread_mutex_unlock(&h.lock);
+	/* Registers can be read meanwhile, and rung. */
+	CU_ASSERT_EQUAL(qeff_card_dbc_read(h.card, 0, 0), 1);
+	ring_doorbell(&h, &a);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&deactivating, NULL, deactivate_main, &l), 0);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += 50000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&h.lock);
+	while (!l.returned && !pthread_cond_timedwait(&h.change, &h.lock, &until))
+		;
+	CU_ASSERT_FALSE(l.returned);
+	h.gate_open = true;
+	pthread_cond_broadcast(&h.change);
+	pthread_mutex_unlock(&h.lock);
+	pthread_join(ringing, NULL);
+	pthread_join(deactivating, NULL);
+	CU_ASSERT_TRUE(l.returned);
+	/* Stopped after the transfer: no response. */
+	CU_ASSERT_EQUAL(h.interrupts[1], 0);
+	h.gate_address = 0;
+	terminate(&h, 1);
+	check_all_free(&h, 4, 64 * MIB);
+	host_close(&h);
+}
+
 /* Random bytes as elements: every one is answered or skipped, nothing outside the windows changes.
  */
 static void test_random_elements(void)
@@ -485,6 +560,7 @@ static const struct unit_test tests[] = {
 	{ "interrupts", test_interrupts },
 	{ "full response ring", test_full_responses },
 	{ "ring wrap", test_wrap },
+	{ "deactivation waits for a transfer", test_deactivate_waits },
 	{ "random elements", test_random_elements },
 };
 

@@ -288,6 +288,7 @@ static void test_chunks_failing(void)
 {
 	uint8_t reply[REPLY_BYTES];
 	static struct message m;
+	unsigned int translations;
 	const uint8_t *r;
 	struct host h;
 	uint32_t id;
@@ -323,8 +324,11 @@ static void test_chunks_failing(void)
 	CU_ASSERT_EQUAL(message_send(&h, &m, 1, reply), 56);
 	message_begin(&m);
 	message_dma(&m, 300, 10, HOST_BASE + HOST_DATA, 2001);
+	translations = atomic_load(&h.translations);
 	r = reply_response(reply, message_send(&h, &m, 1, reply), 2, 16);
 	CU_ASSERT_EQUAL(get_i32(r + 8), -17);
+	/* Not even looked for. */
+	CU_ASSERT_EQUAL(atomic_load(&h.translations), translations);
 	message_begin(&m);
 	payload_command(&m, id, 3000, 0);
 	message_dma(&m, 300, 0, HOST_BASE + HOST_DATA, 2999);
@@ -737,6 +741,7 @@ static void test_terminate(void)
 			0);
 	}
 	CU_ASSERT_EQUAL(activate(&h, 0, constants_id[1], elf_id[0], 2, 16, &a[2]), -9);
+	CU_ASSERT_EQUAL(activate(&h, 0, constants_id[0], elf_id[1], 2, 16, &a[2]), -9);
 	CU_ASSERT_EQUAL(deactivate(&h, 0, a[1].id), -9);
 	/* User 0 is one like any other. */
 	terminate(&h, 0);

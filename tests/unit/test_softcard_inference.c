@@ -193,10 +193,13 @@ static void test_protocol(void)
 			      .doorbell_data = 1,
 			      .sem = { SEM(INIT, 0, 0), SEM(INIT, 1, 2) } };
 	CU_ASSERT_EQUAL(ring_run(&h, &a, e), 0);
-	e = (struct element){ .command = CMD_BULK, .sem = { SEM(EQUAL, 0, 0), SEM(EQUAL, 1, 2) } };
+	/* (it still stands there: an NSP that starts clears it) */
+	e = (struct element){ .command = CMD_BULK | CMD_OUT,
+			      .source = a.mcid_base + 0x800000,
+			      .destination = HOST_BASE + OUT,
+			      .size = 8 };
 	CU_ASSERT_EQUAL(ring_run(&h, &a, e), 0);
-	qeff_card_counters(h.card, &c);
-	CU_ASSERT_EQUAL(c.inferences, 1);
+	CU_ASSERT(qeff_get_u32(h.ram + OUT) == 1 && qeff_get_u32(h.ram + OUT + 4) == 0);
 	/* ...and that of the outputs does. */
 	e = (struct element){ .command = CMD_BULK,
 			      .doorbell = a.mcid_base + 4,
@@ -208,6 +211,38 @@ static void test_protocol(void)
 	CU_ASSERT_EQUAL(ring_run(&h, &a, e), 0);
 	qeff_card_counters(h.card, &c);
 	CU_ASSERT_EQUAL(c.inferences, 2);
+	host_close(&h);
+}
+
+/* A host that rings the doorbells all the time, while the NSPs run, gets one run after the other.
+ */
+static void test_ringing(void)
+{
+	static const int64_t ids[SEQ] = { 3, 1, 4, 15 };
+	struct element e = { .command = CMD_BULK | CMD_IN, .size = 8 };
+	uint32_t constants_id, elf_id;
+	struct qeff_card_counters c;
+	struct active a;
+	struct host h;
+
+	host_open(&h, 4, 64 * MIB, false);
+	package_load(&h, 1, 2, 500, &constants_id, &elf_id);
+	CU_ASSERT_EQUAL_FATAL(activate(&h, 1, constants_id, elf_id, 0, 16, &a), 0);
+	inference_input(&h, IN, ids, all_live);
+	inference_put(&h, &a, 2, 1, IN, OUT);
+	ring_doorbell(&h, &a);
+	take_pair(&h, &a, 1);
+	qeff_put_u32(h.ram + IN + 4096, 1);
+	qeff_put_u32(h.ram + IN + 4100, 1);
+	e.source = HOST_BASE + IN + 4096;
+	e.destination = a.mcid_base;
+	for (int i = 0; i < 200; i++)
+		CU_ASSERT_EQUAL(ring_run(&h, &a, e), 0);
+	CU_ASSERT_EQUAL(deactivate(&h, 1, a.id), 0);
+	qeff_card_counters(h.card, &c);
+	CU_ASSERT(c.inferences >= 1 && c.inferences <= 201);
+	terminate(&h, 1);
+	check_all_free(&h, 4, 64 * MIB);
 	host_close(&h);
 }
 
@@ -379,6 +414,7 @@ static const struct unit_test tests[] = {
 	{ "a deep queue", test_deep_queue },
 	{ "faults", test_faults },
 	{ "doorbells and semaphores of the protocol", test_protocol },
+	{ "doorbells all the time", test_ringing },
 	{ "ends while running", test_ends },
 	{ "ends at any moment", test_end_races },
 	{ "four programs at once", test_four_at_once },

@@ -20,6 +20,7 @@ struct work {
 	atomic_uint in_phase; /* items of the current phase that have run */
 	atomic_uint wrong;
 	atomic_uint runs, finished, cancelled;
+	atomic_uint finishing;
 	unsigned int before, after; /* alone, so plain */
 	pthread_mutex_t lock;
 	pthread_cond_t change;
@@ -77,6 +78,10 @@ static void finish(struct qeff_job *job, bool cancelled)
 {
 	struct work *w = work_of(job);
 
+	atomic_fetch_add(&w->finishing, 1);
+	/* So that it lasts a while. */
+	for (volatile unsigned int i = 0; i < 20000; i++)
+		;
 	if (w->again) {
 		w->again--;
 		qeff_pool_submit(w->pool, job);
@@ -85,6 +90,7 @@ static void finish(struct qeff_job *job, bool cancelled)
 	atomic_fetch_add(cancelled ? &w->cancelled : &w->finished, 1);
 	pthread_cond_broadcast(&w->change);
 	pthread_mutex_unlock(&w->lock);
+	atomic_fetch_sub(&w->finishing, 1);
 }
 
 static const struct qeff_job_ops ops = { begin, before, run, after, finish };
@@ -193,6 +199,7 @@ static void test_cancel(void)
 		CU_ASSERT(ended <= 1);
 		CU_ASSERT_EQUAL(atomic_load(&a->finished) + atomic_load(&a->cancelled), ended);
 		CU_ASSERT_EQUAL(a->job.state, QEFF_JOB_IDLE);
+		CU_ASSERT_EQUAL(atomic_load(&a->finishing), 0);
 		/* The others are not concerned. */
 		work_wait(c, 1);
 		work_check(c, 1);
