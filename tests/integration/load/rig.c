@@ -20,9 +20,14 @@ bool rig_open(int argc, char **argv)
 		fprintf(stderr, "usage: %s QEFF-COMPILE QEFF-LOAD MODELS\n", argv[0]);
 		return false;
 	}
-	rig.compile = argv[1];
-	rig.load = argv[2];
-	rig.models = argv[3];
+	/* the tools are run from other folders */
+	rig.compile = realpath(argv[1], NULL);
+	rig.load = realpath(argv[2], NULL);
+	rig.models = realpath(argv[3], NULL);
+	if (!rig.compile || !rig.load || !rig.models) {
+		perror(argv[0]);
+		return false;
+	}
 	strcpy(rig.dir, "/tmp/qeff-test-load-XXXXXX");
 	return mkdtemp(rig.dir) != NULL;
 }
@@ -35,6 +40,9 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 void rig_close(void)
 {
 	nftw(rig.dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	free(rig.compile);
+	free(rig.load);
+	free(rig.models);
 }
 
 const char *rig_file(const char *name)

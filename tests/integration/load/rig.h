@@ -12,9 +12,9 @@
 
 /* Where the tools, the models and this test's files are. */
 struct rig {
-	const char *compile;
-	const char *load;
-	const char *models;
+	char *compile;
+	char *load;
+	char *models;
 	char dir[64];
 };
 
