@@ -6,9 +6,9 @@
  *        nsp_isas hexagon QEMU ELF    against portable, under an emulator
  *
  * The program is an encoder whose matrix products are int8; everything else in it rounds operation
- * by operation, so all of its memory must agree, statistics included. For Hexagon, which multiplies
- * and adds floats in two steps as portable code does, a program with every operation must agree as
- * well.
+ * by operation, so all of its memory must agree, statistics included. A program with every
+ * operation must agree where floats are multiplied and added alike: Hexagon with portable code in
+ * two steps, AVX-512 with AVX2 in one.
  */
 #include "../../unit/nsp_everything.h"
 
@@ -198,10 +198,11 @@ static int differ(const char *what, const uint8_t *a, const uint8_t *b, size_t b
 }
 
 /* @argv: as main()'s, from the instruction set on. */
-static int check(const char *what, uint8_t *constants, size_t bytes, uint8_t *ddr, char **argv)
+static int check(const char *what, uint8_t *constants, size_t bytes, uint8_t *ddr,
+		 const char *against, char **argv)
 {
 	size_t ddr_bytes = NSP_BUILDER_DDR;
-	uint8_t *want = run_here(constants, bytes, ddr, "portable"), *got;
+	uint8_t *want = run_here(constants, bytes, ddr, against), *got;
 	int status;
 
 	if (!strcmp(argv[0], "hexagon"))
@@ -227,10 +228,10 @@ static int check_encoder(char **argv)
 		((int64_t *)(ddr + QEFF_NSP_REF_OFFSET(e.positions)))[i] = i == 4 ? -1 : i;
 		((int64_t *)(ddr + QEFF_NSP_REF_OFFSET(e.ids)))[i] = i * 7;
 	}
-	return check("int8 encoder", constants, bytes, ddr, argv);
+	return check("int8 encoder", constants, bytes, ddr, "portable", argv);
 }
 
-static int check_everything(char **argv)
+static int check_everything(const char *against, char **argv)
 {
 	struct nsp_machine m = { .ddr = nsp_aligned(NSP_BUILDER_DDR) };
 	struct every e;
@@ -238,7 +239,7 @@ static int check_everything(char **argv)
 	uint8_t *constants = every_layout(&e, &bytes);
 
 	every_inputs(&e, &m);
-	return check("every operation", constants, bytes, m.ddr, argv);
+	return check("every operation", constants, bytes, m.ddr, against, argv);
 }
 
 int main(int argc, char **argv)
@@ -255,5 +256,9 @@ int main(int argc, char **argv)
 		printf("skipped: this CPU has no %s\n", argv[1]);
 		return SKIP;
 	}
-	return check_encoder(argv + 1) || (hexagon && check_everything(argv + 1));
+	if (check_encoder(argv + 1))
+		return 1;
+	if (hexagon)
+		return check_everything("portable", argv + 1);
+	return !strcmp(argv[1], "avx512") && check_everything("avx2", argv + 1);
 }
