@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Generation and embedding on packages made from the two demo models, on a software card: the
+ * references' tokens and vectors, however prompts are cut into chunks and batches, and every way in
+ * which a text ends or is refused.
+ */
+#include "model_folder.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <qeff/compiler.h>
+#include <qeff/embed.h>
+#include <qeff/generate.h>
+#include <stdbool.h>
+
+#define LLAMA QEFF_TEST_DATA "/models/tiny-llama-stories"
+#define BERT  QEFF_TEST_DATA "/models/tiny-bert-embed"
+
+static struct folder folder;
+
+/* The data of a tensor in a reference.safetensors: a header's length, the header, the data. */
+struct reference {
+	char *file;
+	json_t *header;
+	const char *data;
+};
+
+static struct reference reference_open(const char *model)
+{
+	struct reference r = { 0 };
+	uint64_t header_bytes;
+	char path[512];
+	long size;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/reference.safetensors", model);
+	file = fopen(path, "rb");
+	if (!file || fseek(file, 0, SEEK_END) || (size = ftell(file)) < 8 ||
+	    fseek(file, 0, SEEK_SET))
+		abort();
+	r.file = malloc((size_t)size);
+	if (!r.file || fread(r.file, 1, (size_t)size, file) != (size_t)size)
+		abort();
+	fclose(file);
+	memcpy(&header_bytes, r.file, 8);
+	r.header = json_loadb(r.file + 8, header_bytes, 0, NULL);
+	r.data = r.file + 8 + header_bytes;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(r.header);
+	return r;
+}
+
+static const void *reference_tensor(const struct reference *r, const char *name, size_t *rows,
+				    size_t *columns)
+{
+	const json_t *tensor = json_object_get(r->header, name);
+	const json_t *shape = json_object_get(tensor, "shape");
+
+	*rows = (size_t)json_integer_value(json_array_get(shape, 0));
+	*columns = (size_t)json_integer_value(json_array_get(shape, 1));
+	return r->data +
+	       json_integer_value(json_array_get(json_object_get(tensor, "data_offsets"), 0));
+}
+
+static void reference_close(struct reference *r)
+{
+	json_decref(r->header);
+	free(r->file);
+}
+
+/* Ids of a reference's tensor as token ids. */
+static size_t reference_ids(const struct reference *r, const char *name, uint32_t *ids, size_t room)
+{
+	size_t rows, columns;
+	const char *data = reference_tensor(r, name, &rows, &columns);
+
+	CU_ASSERT_FATAL(columns <= room);
+	for (size_t i = 0; i < columns; i++) {
+		int64_t id;
+
+		memcpy(&id, data + i * 8, 8);
+		ids[i] = (uint32_t)id;
+	}
+	return columns;
+}
+
+/* Compiles with @options, whose output is a file of the folder, and opens a session on it. */
+static struct qeff_session *open_package(struct qeff_compile_options options)
+{
+	struct qeff_session *session = NULL;
+	struct qeff_device *device;
+	struct qeff_error err = { 0 };
+	char output[320];
+	int ret;
+
+	snprintf(output, sizeof(output), "%s", folder_path(&folder, options.output));
+	options.output = output;
+	if (!options.num_cores)
+		options.num_cores = 4; /* room for two programs on the card */
+	ret = qeff_compile(&options, NULL, &err);
+	if (!ret)
+		ret = qeff_device_open("soft", &device, &err);
+	if (!ret) {
+		ret = qeff_session_open(device, output, NULL, &session, &err);
+		qeff_device_close(device); /* the session keeps it */
+	}
+	if (ret)
+		fprintf(stderr, "%s\n", err.message);
+	CU_ASSERT_EQUAL_FATAL(ret, 0);
+	return session;
+}
+
+static struct qeff_generator *open_generator(struct qeff_session *session)
+{
+	struct qeff_generator *generator = NULL;
+	struct qeff_error err = { 0 };
+	int ret = qeff_generator_open(session, &generator, &err);
+
+	if (ret)
+		fprintf(stderr, "%s\n", err.message);
+	CU_ASSERT_EQUAL_FATAL(ret, 0);
+	return generator;
+}
+
+static void generate(struct qeff_generator *generator, const struct qeff_prompt *prompts,
+		     size_t count, const struct qeff_generate_options *options,
+		     struct qeff_generation *generations)
+{
+	struct qeff_error err = { 0 };
+	int ret = qeff_generate(generator, prompts, count, options, generations, &err);
+
+	if (ret)
+		fprintf(stderr, "%s\n", err.message);
+	CU_ASSERT_EQUAL_FATAL(ret, 0);
+}
+
+static void check_ids(const struct qeff_generation *g, const uint32_t *ids, size_t count)
+{
+	CU_ASSERT_EQUAL_FATAL(g->count, count);
+	CU_ASSERT(!memcmp(g->ids, ids, count * sizeof(*ids)));
+}
+
+/* What on_token heard. */
+struct heard {
+	uint32_t ids[512];
+	size_t count;
+	char text[4096];
+	size_t text_bytes;
+	size_t stop_after; /* tokens; 0: never */
+};
+
+static bool hear(void *user, size_t prompt, uint32_t id, const char *text, size_t text_bytes)
+{
+	struct heard *heard = user;
+
+	CU_ASSERT_EQUAL(prompt, 0);
+	heard->ids[heard->count++] = id;
+	CU_ASSERT_EQUAL(strlen(text), text_bytes);
+	memcpy(heard->text + heard->text_bytes, text, text_bytes + 1);
+	heard->text_bytes += text_bytes;
+	return heard->count != heard->stop_after;
+}
+
+static void test_greedy(void)
+{
+	static const struct {
+		uint32_t cores, prefill, ctx;
+	} packages[] = { { 16, 32, 128 }, { 4, 5, 64 }, { 1, 1, 55 } };
+	struct reference r = reference_open(LLAMA);
+	uint32_t prompt_ids[64], expected[64];
+	struct qeff_prompt prompt = { prompt_ids, reference_ids(&r, "input_ids", prompt_ids, 64) };
+	size_t count = reference_ids(&r, "greedy_ids", expected, 64);
+	json_t *texts = json_load_file(LLAMA "/reference_text.json", 0, NULL);
+	const char *text = json_string_value(json_object_get(texts, "greedy_text"));
+
+	for (size_t i = 0; i < sizeof(packages) / sizeof(packages[0]); i++) {
+		struct qeff_session *session = open_package(
+			(struct qeff_compile_options){ .model_dir = LLAMA,
+						       .output = "greedy.qpc",
+						       .num_cores = packages[i].cores,
+						       .prefill_seq_len = packages[i].prefill,
+						       .ctx_len = packages[i].ctx });
+		struct qeff_generator *generator = open_generator(session);
+		struct qeff_generator_limits limits = qeff_generator_limits(generator);
+		struct heard heard = { 0 };
+		struct qeff_generate_options options = { .max_new_tokens = (uint32_t)count,
+							 .on_token = hear,
+							 .user = &heard };
+		struct qeff_generation g;
+		struct qeff_error err = { 0 };
+
+		CU_ASSERT_EQUAL(limits.batch_size, 1);
+		CU_ASSERT_EQUAL(limits.prefill_tokens, packages[i].prefill);
+		CU_ASSERT_EQUAL(limits.context_tokens, packages[i].ctx);
+		CU_ASSERT_EQUAL(limits.vocabulary, 2048);
+		/* twice: nothing is left of the first time */
+		for (int time = 0; time < 2; time++) {
+			memset(&heard, 0, sizeof(heard));
+			generate(generator, &prompt, 1, &options, &g);
+			check_ids(&g, expected, count);
+			CU_ASSERT_EQUAL(g.end, QEFF_END_MAX_TOKENS);
+			CU_ASSERT_EQUAL(g.prompt_tokens, prompt.count);
+			CU_ASSERT_STRING_EQUAL(g.text, text);
+			CU_ASSERT_EQUAL(g.text_bytes, strlen(text));
+			CU_ASSERT_EQUAL(heard.count, count);
+			CU_ASSERT(!memcmp(heard.ids, expected, count * sizeof(*expected)));
+			CU_ASSERT(!strncmp(heard.text, text, heard.text_bytes));
+			CU_ASSERT(g.first_token_s > 0 && g.prefill_s > 0 && g.decode_s > 0);
+			CU_ASSERT(g.total_s >= g.first_token_s + g.decode_s);
+			qeff_generation_free(&g);
+		}
+		options.on_token = NULL;
+		CU_ASSERT_EQUAL_FATAL(
+			qeff_generate_text(generator,
+					   json_string_value(json_object_get(texts, "prompt")),
+					   &options, &g, &err),
+			0);
+		check_ids(&g, expected, count);
+		qeff_generation_free(&g);
+		qeff_generator_close(generator);
+		qeff_session_close(session);
+	}
+	json_decref(texts);
+	reference_close(&r);
+}
+
+/* Prompts of different lengths side by side give what each gives alone, greedy or drawn. */
+static void test_batch(void)
+{
+	struct qeff_compile_options alone = {
+		.model_dir = LLAMA, .output = "alone.qpc", .prefill_seq_len = 7, .ctx_len = 48
+	};
+	struct qeff_compile_options batch = { .model_dir = LLAMA,
+					      .output = "batch.qpc",
+					      .prefill_seq_len = 4,
+					      .ctx_len = 48,
+					      .batch_size = 4 };
+	struct qeff_session *one_session = open_package(alone), *four_session = open_package(batch);
+	struct qeff_generator *one = open_generator(one_session),
+			      *four = open_generator(four_session);
+	struct reference r = reference_open(LLAMA);
+	struct qeff_generate_options options[] = {
+		{ .max_new_tokens = 12 },
+		{ .max_new_tokens = 12,
+		  .temperature = 0.9f,
+		  .top_k = 50,
+		  .top_p = 0.9f,
+		  .seed = 3 },
+		{ .ignore_eos = true },
+	};
+	struct qeff_prompt prompts[3];
+	struct qeff_generation single, side[3];
+	struct qeff_error err = { 0 };
+	uint32_t ids[64];
+
+	CU_ASSERT_EQUAL(qeff_generator_limits(four).batch_size, 4);
+	reference_ids(&r, "input_ids", ids, 64);
+	prompts[0] = (struct qeff_prompt){ ids, 23 };
+	prompts[1] = (struct qeff_prompt){ ids + 2, 1 };
+	prompts[2] = (struct qeff_prompt){ ids, 8 };
+	for (size_t o = 0; o < 3; o++) {
+		generate(four, prompts, 3, &options[o], side);
+		for (size_t i = 0; i < 3; i++) {
+			struct qeff_generate_options own = options[o];
+
+			own.seed += i; /* rows draw apart */
+			generate(one, &prompts[i], 1, &own, &single);
+			check_ids(&side[i], single.ids, single.count);
+			CU_ASSERT_STRING_EQUAL(side[i].text, single.text);
+			CU_ASSERT_EQUAL(side[i].end, single.end);
+			if (o == 2)
+				CU_ASSERT_EQUAL(prompts[i].count + side[i].count, 48 + 1);
+			qeff_generation_free(&single);
+			qeff_generation_free(&side[i]);
+		}
+	}
+	CU_ASSERT_EQUAL(qeff_generate(one, prompts, 2, NULL, side, &err), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "batches of 1"));
+	CU_ASSERT_EQUAL(qeff_generate(one, prompts, 0, NULL, side, &err), -EINVAL);
+	qeff_generator_close(one);
+	qeff_generator_close(four);
+	qeff_session_close(one_session);
+	qeff_session_close(four_session);
+	reference_close(&r);
+}
+
+static void test_draws(void)
+{
+	struct qeff_session *session = open_package(
+		(struct qeff_compile_options){ .model_dir = LLAMA, .output = "draws.qpc" });
+	struct qeff_generator *generator = open_generator(session);
+	struct qeff_generate_options options = { .max_new_tokens = 20,
+						 .temperature = 1,
+						 .seed = 5 };
+	struct qeff_generation first, again, other, greedy;
+	uint32_t ids[] = { 0, 40, 50 };
+	struct qeff_prompt prompt = { ids, 3 };
+
+	generate(generator, &prompt, 1, &options, &first);
+	generate(generator, &prompt, 1, &options, &again);
+	options.seed = 6;
+	generate(generator, &prompt, 1, &options, &other);
+	check_ids(&again, first.ids, first.count);
+	CU_ASSERT(other.count != first.count ||
+		  memcmp(other.ids, first.ids, first.count * sizeof(*first.ids)));
+	qeff_generation_free(&other);
+	/* one candidate left: the greedy choice */
+	options.top_k = 1;
+	generate(generator, &prompt, 1, &options, &other);
+	options = (struct qeff_generate_options){ .max_new_tokens = 20 };
+	generate(generator, &prompt, 1, &options, &greedy);
+	check_ids(&other, greedy.ids, greedy.count);
+	qeff_generation_free(&first);
+	qeff_generation_free(&again);
+	qeff_generation_free(&other);
+	qeff_generation_free(&greedy);
+	qeff_generator_close(generator);
+	qeff_session_close(session);
+}
+
+/* The Llama with other end tokens: the files by link, the settings by hand. */
+static void link_model(struct folder *model, const char *eos)
+{
+	static const char *const files[] = { "config.json", "model.safetensors", "tokenizer.json",
+					     "tokenizer_config.json" };
+	char text[128];
+
+	*model = folder_new();
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		char target[512];
+
+		snprintf(target, sizeof(target), LLAMA "/%s", files[i]);
+		CU_ASSERT_EQUAL_FATAL(symlink(target, folder_path(model, files[i])), 0);
+	}
+	snprintf(text, sizeof(text), "{\"bos_token_id\":0,\"eos_token_id\":%s}", eos);
+	folder_text(model, "generation_config.json", text);
+}
+
+static void test_ends(void)
+{
+	struct reference r = reference_open(LLAMA);
+	uint32_t prompt_ids[64], expected[64];
+	struct qeff_prompt prompt = { prompt_ids, reference_ids(&r, "input_ids", prompt_ids, 64) };
+	size_t count = reference_ids(&r, "greedy_ids", expected, 64), first = 4;
+	struct qeff_generate_options options = { .max_new_tokens = (uint32_t)count };
+	struct heard heard = { .stop_after = 3 };
+	struct qeff_generator *generator;
+	struct qeff_session *session;
+	struct qeff_generation g;
+	struct folder model;
+	char eos[64];
+
+	/* the fifth token of the continuation ends it, wherever it stands first */
+	for (size_t i = 0; i < first; i++)
+		if (expected[i] == expected[first])
+			first = i;
+	snprintf(eos, sizeof(eos), "[2047,%u]", expected[first]);
+	link_model(&model, eos);
+	session = open_package(
+		(struct qeff_compile_options){ .model_dir = model.path, .output = "ends.qpc" });
+	generator = open_generator(session);
+	generate(generator, &prompt, 1, &options, &g);
+	CU_ASSERT_EQUAL(g.end, QEFF_END_EOS);
+	check_ids(&g, expected, first + 1);
+	qeff_generation_free(&g);
+
+	options.ignore_eos = true;
+	generate(generator, &prompt, 1, &options, &g);
+	CU_ASSERT_EQUAL(g.end, QEFF_END_MAX_TOKENS);
+	check_ids(&g, expected, count);
+	qeff_generation_free(&g);
+
+	options.on_token = hear;
+	options.user = &heard;
+	generate(generator, &prompt, 1, &options, &g);
+	CU_ASSERT_EQUAL(g.end, QEFF_END_STOPPED);
+	check_ids(&g, expected, 3);
+	qeff_generation_free(&g);
+	qeff_generator_close(generator);
+	qeff_session_close(session);
+	folder_remove(&model);
+	reference_close(&r);
+}
+
+/* Prompts up to the last position; what does not fit or is no token is refused with a sentence. */
+static void test_limits(void)
+{
+	struct qeff_session *session = open_package((struct qeff_compile_options){
+		.model_dir = LLAMA, .output = "limits.qpc", .prefill_seq_len = 4, .ctx_len = 16 });
+	struct qeff_generator *generator = open_generator(session);
+	uint32_t ids[17] = { 0 }, unknown[] = { 3, 2048 };
+	struct qeff_generate_options options = { .ignore_eos = true };
+	struct qeff_prompt prompt = { ids, 16 };
+	struct qeff_error err = { 0 };
+	struct qeff_generation g;
+
+	for (size_t i = 0; i < 17; i++)
+		ids[i] = (uint32_t)(50 + i);
+	generate(generator, &prompt, 1, &options, &g);
+	CU_ASSERT_EQUAL(g.count, 1);
+	CU_ASSERT_EQUAL(g.end, QEFF_END_CONTEXT);
+	qeff_generation_free(&g);
+	prompt.count = 10;
+	generate(generator, &prompt, 1, &options, &g);
+	CU_ASSERT_EQUAL(g.count, 7);
+	CU_ASSERT_EQUAL(g.end, QEFF_END_CONTEXT);
+	qeff_generation_free(&g);
+
+	prompt.count = 17;
+	CU_ASSERT_EQUAL(qeff_generate(generator, &prompt, 1, &options, &g, &err), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "17 tokens"));
+	CU_ASSERT_PTR_NULL(g.ids);
+	prompt.count = 0;
+	CU_ASSERT_EQUAL(qeff_generate(generator, &prompt, 1, &options, &g, &err), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "empty"));
+	prompt = (struct qeff_prompt){ unknown, 2 };
+	CU_ASSERT_EQUAL(qeff_generate(generator, &prompt, 1, &options, &g, &err), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "2048"));
+	/* and it still works */
+	prompt = (struct qeff_prompt){ ids, 3 };
+	generate(generator, &prompt, 1, &options, &g);
+	CU_ASSERT_EQUAL(g.count, 14);
+	qeff_generation_free(&g);
+	qeff_generator_close(generator);
+	qeff_session_close(session);
+}
+
+static double difference(const float *found, const float *expected, size_t count)
+{
+	double largest = 0, worst = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		largest = fmax(largest, fabs((double)expected[i]));
+		worst = fmax(worst, fabs((double)found[i] - (double)expected[i]));
+	}
+	return worst / largest;
+}
+
+/* Pooled on the card or here, in any batch and specialisation: the reference's vectors. */
+static void test_embed(void)
+{
+	static const uint32_t lengths[] = { 8, 16, 32 };
+	const struct qeff_compile_options packages[] = {
+		{ .model_dir = BERT,
+		  .output = "card.qpc",
+		  .seq_lens = lengths,
+		  .num_seq_lens = 3,
+		  .pooling = QEFF_COMPILE_POOLING_MEAN,
+		  .normalize = QEFF_COMPILE_NORMALIZE_YES },
+		{ .model_dir = BERT,
+		  .output = "host.qpc",
+		  .seq_lens = lengths + 2,
+		  .num_seq_lens = 1,
+		  .pooling = QEFF_COMPILE_POOLING_NONE,
+		  .batch_size = 3 },
+		{ .model_dir = BERT,
+		  .output = "four.qpc",
+		  .seq_lens = lengths + 2,
+		  .num_seq_lens = 1,
+		  .pooling = QEFF_COMPILE_POOLING_MEAN,
+		  .normalize = QEFF_COMPILE_NORMALIZE_YES,
+		  .batch_size = 4 },
+	};
+	struct reference r = reference_open(BERT);
+	json_t *json = json_load_file(BERT "/reference_texts.json", 0, NULL);
+	size_t rows, columns;
+	const float *expected = reference_tensor(&r, "sentence_embedding", &rows, &columns);
+	const char *texts[8];
+
+	CU_ASSERT_FATAL(json_array_size(json) == rows && rows <= 8);
+	for (size_t i = 0; i < rows; i++)
+		texts[i] = json_string_value(json_array_get(json, i));
+	for (size_t i = 0; i < sizeof(packages) / sizeof(packages[0]); i++) {
+		struct qeff_session *session = open_package(packages[i]);
+		struct qeff_embedder *embedder;
+		struct qeff_embeddings e;
+		struct qeff_error err = { 0 };
+		int ret = qeff_embedder_open(session, &embedder, &err);
+
+		if (ret)
+			fprintf(stderr, "%s\n", err.message);
+		CU_ASSERT_EQUAL_FATAL(ret, 0);
+		CU_ASSERT_EQUAL_FATAL(qeff_embed(embedder, texts, rows, &e, &err), 0);
+		CU_ASSERT_EQUAL(e.count, rows);
+		CU_ASSERT_EQUAL_FATAL(e.dimensions, columns);
+		CU_ASSERT_EQUAL(e.truncated, 0);
+		CU_ASSERT(difference(e.data, expected, rows * columns) < 1e-4);
+		qeff_embeddings_free(&e);
+
+		/* nothing is nothing */
+		CU_ASSERT_EQUAL(qeff_embed(embedder, texts, 0, &e, &err), 0);
+		CU_ASSERT_EQUAL(e.count, 0);
+		qeff_embeddings_free(&e);
+		qeff_embedder_close(embedder);
+		qeff_session_close(session);
+	}
+	json_decref(json);
+	reference_close(&r);
+}
+
+static void test_embed_long(void)
+{
+	static const uint32_t lengths[] = { 8 };
+	struct qeff_session *session =
+		open_package((struct qeff_compile_options){ .model_dir = BERT,
+							    .output = "short.qpc",
+							    .seq_lens = lengths,
+							    .num_seq_lens = 1,
+							    .pooling = QEFF_COMPILE_POOLING_CLS });
+	const char *texts[] = { "the king went up to the house of the lord and spoke to the people",
+				"the king went up to the house", "" };
+	struct qeff_embedder *embedder;
+	struct qeff_embeddings e;
+	struct qeff_error err = { 0 };
+
+	CU_ASSERT_EQUAL_FATAL(qeff_embedder_open(session, &embedder, &err), 0);
+	CU_ASSERT_EQUAL_FATAL(qeff_embed(embedder, texts, 3, &e, &err), 0);
+	CU_ASSERT(e.truncated >= 1);
+	CU_ASSERT(e.tokens <= 8 + 8 + 2);
+	CU_ASSERT(e.tokens >= 8 + 8);
+	for (size_t i = 0; i < e.count * e.dimensions; i++)
+		CU_ASSERT(isfinite(e.data[i]));
+	/* both long texts begin with the same six words, the rest is cut off */
+	CU_ASSERT(!memcmp(e.data, e.data + e.dimensions, e.dimensions * sizeof(float)));
+	qeff_embeddings_free(&e);
+	qeff_embedder_close(embedder);
+	qeff_session_close(session);
+}
+
+static void test_wrong_package(void)
+{
+	static const uint32_t length = 16;
+	struct qeff_session *encoder =
+		open_package((struct qeff_compile_options){ .model_dir = BERT,
+							    .output = "encoder.qpc",
+							    .seq_lens = &length,
+							    .num_seq_lens = 1 });
+	struct qeff_session *decoder = open_package((struct qeff_compile_options){
+		.model_dir = LLAMA, .output = "decoder.qpc", .ctx_len = 32 });
+	struct qeff_generator *generator = NULL;
+	struct qeff_embedder *embedder = NULL;
+	struct qeff_error err = { 0 };
+
+	CU_ASSERT_EQUAL(qeff_generator_open(encoder, &generator, &err), -EINVAL);
+	CU_ASSERT_PTR_NULL(generator);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "encoder.qpc does not generate text"));
+	CU_ASSERT_EQUAL(qeff_embedder_open(decoder, &embedder, &err), -EINVAL);
+	CU_ASSERT_PTR_NULL(embedder);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "decoder.qpc does not embed text"));
+	qeff_session_close(encoder);
+	qeff_session_close(decoder);
+}
+
+static const struct unit_test tests[] = {
+	{ "greedy", test_greedy },
+	{ "batches", test_batch },
+	{ "draws", test_draws },
+	{ "ends", test_ends },
+	{ "limits", test_limits },
+	{ "embeddings", test_embed },
+	{ "texts too long to embed", test_embed_long },
+	{ "packages of the other kind", test_wrong_package },
+};
+
+int main(void)
+{
+	int ret;
+
+	setenv("QEFF_SOFTCARDS", "ddr=1G", 1);
+	folder = folder_new();
+	ret = unit_main("generate", tests, sizeof(tests) / sizeof(tests[0]));
+	folder_remove(&folder);
+	return ret;
+}
