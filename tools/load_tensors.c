@@ -198,6 +198,18 @@ static int take_tokens(struct run *run, struct qeff_error *err)
 	return ret;
 }
 
+/* Whether an input is [batch, length] in every specialisation. */
+static bool are_tokens(const struct qeff_network *network, uint32_t input)
+{
+	for (uint32_t s = 0; s < network->num_specialisations; s++) {
+		const struct qeff_shape *shape = qeff_network_shape(network, s, input);
+
+		if (shape->num_dims != 2 || shape->dims[0] < 1 || shape->dims[1] < 1)
+			return false;
+	}
+	return true;
+}
+
 /* The smallest specialisation with room for the tokens; where there is state, else the longest. */
 static int choose_shape(struct run *run, const struct qeff_shape **chosen, struct qeff_error *err)
 {
@@ -210,7 +222,7 @@ static int choose_shape(struct run *run, const struct qeff_shape **chosen, struc
 		const struct qeff_shape *shape =
 			qeff_network_shape(run->network, s, (uint32_t)run->ids);
 
-		if (shape->num_dims != 2 || (uint32_t)shape->dims[0] < tokens->batch)
+		if ((uint32_t)shape->dims[0] < tokens->batch)
 			continue;
 		if (!longest || shape->dims[1] > longest->dims[1])
 			longest = shape;
@@ -329,7 +341,7 @@ static bool is_per_token(const struct run *run, uint32_t output)
 		const struct qeff_shape *ids = qeff_network_shape(network, s, (uint32_t)run->ids);
 		const struct qeff_shape *shape = qeff_network_shape(network, s, output);
 
-		if (ids->num_dims != 2 || shape->num_dims < 2 || shape->dims[1] != ids->dims[1])
+		if (shape->num_dims < 2 || shape->dims[1] != ids->dims[1])
 			return false;
 		varies |= s && ids->dims[1] != first;
 		first = ids->dims[1];
@@ -561,7 +573,7 @@ int load_tensors(struct qeff_session *session, const struct load_options *option
 	};
 	int ret;
 
-	if (run.ids >= 0 && run.network->bindings[run.ids].shape.num_dims != 2)
+	if (run.ids >= 0 && !are_tokens(run.network, (uint32_t)run.ids))
 		run.ids = -1;
 	ret = prepare(&run, &shape, err);
 	if (!ret)
