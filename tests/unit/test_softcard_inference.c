@@ -214,33 +214,50 @@ static void test_protocol(void)
 	host_close(&h);
 }
 
-/* A host that rings the doorbells all the time, while the NSPs run, gets one run after the other.
- */
+/* Doorbells that are rung while the NSPs run stay rung until the NSPs come back to them. */
 static void test_ringing(void)
 {
 	static const int64_t ids[SEQ] = { 3, 1, 4, 15 };
-	struct element e = { .command = CMD_BULK | CMD_IN, .size = 8 };
 	uint32_t constants_id, elf_id;
 	struct qeff_card_counters c;
+	struct element ring, look;
+	unsigned int looked = 0;
+	uint64_t before;
 	struct active a;
 	struct host h;
 
 	host_open(&h, 4, 64 * MIB, false);
-	package_load(&h, 1, 2, 500, &constants_id, &elf_id);
-	CU_ASSERT_EQUAL_FATAL(activate(&h, 1, constants_id, elf_id, 0, 16, &a), 0);
+	package_load(&h, 1, 2, 20000, &constants_id, &elf_id);
 	inference_input(&h, IN, ids, all_live);
-	inference_put(&h, &a, 2, 1, IN, OUT);
-	ring_doorbell(&h, &a);
-	take_pair(&h, &a, 1);
 	qeff_put_u32(h.ram + IN + 4096, 1);
 	qeff_put_u32(h.ram + IN + 4100, 1);
-	e.source = HOST_BASE + IN + 4096;
-	e.destination = a.mcid_base;
-	for (int i = 0; i < 200; i++)
-		CU_ASSERT_EQUAL(ring_run(&h, &a, e), 0);
-	CU_ASSERT_EQUAL(deactivate(&h, 1, a.id), 0);
-	qeff_card_counters(h.card, &c);
-	CU_ASSERT(c.inferences >= 1 && c.inferences <= 201);
+	/* On a busy machine a run may be over before it is looked at. */
+	for (int try = 0; try < 100 && !looked; try++) {
+		CU_ASSERT_EQUAL_FATAL(activate(&h, 1, constants_id, elf_id, 0, 16, &a), 0);
+		qeff_card_counters(h.card, &c);
+		before = c.inferences;
+		ring = (struct element){ .command = CMD_BULK | CMD_IN,
+					 .source = HOST_BASE + IN + 4096,
+					 .destination = a.mcid_base,
+					 .size = 8 };
+		look = (struct element){ .command = CMD_BULK | CMD_OUT,
+					 .source = a.mcid_base + 0x800000,
+					 .destination = HOST_BASE + OUT,
+					 .size = 8 };
+		/* The first ringing starts them, the others find them at work. */
+		for (int i = 0; i < 20; i++) {
+			CU_ASSERT_EQUAL(ring_run(&h, &a, ring), 0);
+			CU_ASSERT_EQUAL(ring_run(&h, &a, look), 0);
+			qeff_card_counters(h.card, &c);
+			if (!i || c.inferences != before)
+				continue;
+			looked++;
+			CU_ASSERT(qeff_get_u32(h.ram + OUT) == 1 &&
+				  qeff_get_u32(h.ram + OUT + 4) == 1);
+		}
+		CU_ASSERT_EQUAL(deactivate(&h, 1, a.id), 0);
+	}
+	CU_ASSERT(looked > 0);
 	terminate(&h, 1);
 	check_all_free(&h, 4, 64 * MIB);
 	host_close(&h);
