@@ -4,6 +4,29 @@
 
 #include "text/utf8.h"
 
+int qeff_json_load(const void *data, size_t size_bytes, const char *name, json_t **object,
+		   struct qeff_error *err)
+{
+	json_error_t why;
+	json_t *json;
+
+	*object = NULL;
+	/* an empty file is mapped nowhere */
+	json = json_loadb(size_bytes ? data : "", size_bytes, JSON_ALLOW_NUL, &why);
+	if (!json && !why.text[0])
+		return qeff_error_set(err, -ENOMEM, "%s: no memory to parse %zu bytes", name,
+				      size_bytes);
+	if (!json)
+		return qeff_error_set(err, -EINVAL, "%s: line %d, byte %d: %s", name, why.line,
+				      why.position, why.text);
+	if (!json_is_object(json)) {
+		json_decref(json);
+		return qeff_error_set(err, -EINVAL, "%s: expected a JSON object", name);
+	}
+	*object = json;
+	return 0;
+}
+
 static int wrong_type(const char *where, const char *key, const char *expected, const json_t *found,
 		      struct qeff_error *err)
 {

@@ -11,6 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*
+ * Parses @data, which must be an object; @name is for errors. Returns 0 with a reference in
+ * @object, -EINVAL or -ENOMEM.
+ */
+int qeff_json_load(const void *data, size_t size_bytes, const char *name, json_t **object,
+		   struct qeff_error *err);
+
 /* @where names the object in errors ("normalizer Replace"). Strings live as long as @object. */
 int qeff_json_string(const json_t *object, const char *where, const char *key, const char **text,
 		     size_t *size_bytes, struct qeff_error *err);

@@ -7,34 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_JSON_BYTES ((size_t)256 << 20)
-#define SEGMENT	       "generation.json"
+#define SEGMENT "generation.json"
 
 static int load(const struct qeff_qpc *qpc, json_t **root, struct qeff_error *err)
 {
 	const struct qeff_segment *segment = qeff_qpc_segment(qpc, SEGMENT);
-	json_error_t json_err;
+	char where[300];
 
 	*root = NULL;
 	if (!segment)
 		return 0;
-	if (segment->size_bytes > MAX_JSON_BYTES)
-		return qeff_error_set(err, -EINVAL,
-				      "%s: segment \"" SEGMENT
-				      "\" has %llu bytes, at most %zu expected",
-				      qeff_qpc_path(qpc), (unsigned long long)segment->size_bytes,
-				      MAX_JSON_BYTES);
-	*root = json_loadb(segment->data, segment->size_bytes, JSON_REJECT_DUPLICATES, &json_err);
-	if (!*root)
-		return qeff_error_set(err, -EINVAL, "%s: segment \"" SEGMENT "\", line %d: %s",
-				      qeff_qpc_path(qpc), json_err.line, json_err.text);
-	if (!json_is_object(*root)) {
-		json_decref(*root);
-		return qeff_error_set(err, -EINVAL,
-				      "%s: segment \"" SEGMENT "\" is not a JSON object",
-				      qeff_qpc_path(qpc));
-	}
-	return 0;
+	snprintf(where, sizeof(where), "%s: segment \"" SEGMENT "\"", qeff_qpc_path(qpc));
+	return qeff_json_load(segment->data, segment->size_bytes, where, root, err);
 }
 
 static int read_eos(const json_t *root, const char *where, struct qeff_settings *settings,
@@ -108,6 +92,7 @@ int qeff_settings_tokenizer(const struct qeff_qpc *qpc, struct qeff_tokenizer **
 			    struct qeff_error *err)
 {
 	const struct qeff_segment *segment = qeff_qpc_segment(qpc, "tokenizer.json");
+	const json_t *object;
 	char *config = NULL;
 	json_t *root;
 	int ret;
@@ -118,9 +103,15 @@ int qeff_settings_tokenizer(const struct qeff_qpc *qpc, struct qeff_tokenizer **
 	ret = load(qpc, &root, err);
 	if (ret)
 		return ret;
-	if (root && json_object_get(root, "tokenizer_config"))
-		config = json_dumps(json_object_get(root, "tokenizer_config"), JSON_ENCODE_ANY);
+	object = json_object_get(root, "tokenizer_config");
+	if (json_is_object(object)) {
+		config = json_dumps(object, 0);
+		if (!config)
+			ret = qeff_error_set(err, -ENOMEM, "no memory for tokenizer settings");
+	}
 	json_decref(root);
+	if (ret)
+		return ret;
 	ret = qeff_tokenizer_open_memory(segment->data, segment->size_bytes, config,
 					 config ? strlen(config) : 0, tokenizer, err);
 	free(config);

@@ -24,25 +24,6 @@ struct qeff_tokenizer {
 	int64_t special[QEFF_TOKEN_ROLES];
 };
 
-/* JSON that must be an object; @name is for the error. */
-static json_t *load_object(const void *data, size_t size_bytes, const char *name,
-			   struct qeff_error *err)
-{
-	json_error_t why;
-	json_t *json;
-
-	json = json_loadb(data, size_bytes, JSON_ALLOW_NUL, &why);
-	if (json && !json_is_object(json)) {
-		json_decref(json);
-		qeff_error_set(err, -EINVAL, "%s: expected a JSON object", name);
-		return NULL;
-	}
-	if (!json)
-		qeff_error_set(err, -EINVAL, "%s: line %d, byte %d: %s", name, why.line,
-			       why.position, why.text);
-	return json;
-}
-
 static int parse(struct qeff_tokenizer *t, const json_t *json, struct qeff_error *err)
 {
 	const json_t *version = json_object_get(json, "version");
@@ -95,9 +76,9 @@ static int tokenizer_new(const void *json, size_t json_bytes, struct qeff_tokeni
 	json_t *object;
 	int rc;
 
-	object = load_object(json, json_bytes, "tokenizer.json", err);
-	if (!object)
-		return -EINVAL;
+	rc = qeff_json_load(json, json_bytes, "tokenizer.json", &object, err);
+	if (rc < 0)
+		return rc;
 	t = calloc(1, sizeof(*t));
 	if (!t) {
 		json_decref(object);
@@ -126,9 +107,9 @@ int qeff_tokenizer_open_memory(const void *json, size_t json_bytes, const void *
 	int rc;
 
 	if (config) {
-		roles = load_object(config, config_bytes, "tokenizer_config.json", err);
-		if (!roles)
-			return -EINVAL;
+		rc = qeff_json_load(config, config_bytes, "tokenizer_config.json", &roles, err);
+		if (rc < 0)
+			return rc;
 	}
 	rc = tokenizer_new(json, json_bytes, tokenizer, err);
 	if (rc == 0)
@@ -164,10 +145,10 @@ static int read_roles_file(struct qeff_tokenizer *t, const char *folder, const c
 		return 0;
 	if (rc < 0)
 		return qeff_error_set(err, rc, "%s", ignored.message);
-	config = load_object(map.data, map.size_bytes, map.path, err);
+	rc = qeff_json_load(map.data, map.size_bytes, map.path, &config, err);
 	qeff_map_close(&map);
-	if (!config)
-		return -EINVAL;
+	if (rc < 0)
+		return rc;
 	read_roles(t, config);
 	json_decref(config);
 	return 0;
