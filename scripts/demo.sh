@@ -3,22 +3,31 @@
 # From checkpoints to text and embeddings: compiles the two bundled models, loads them, prints what they say.
 set -eu
 
-build=$1
+tools=$1/tools
+out=$1/demo
 models=tests/data/models
-out=$build/demo
 mkdir -p "$out"
 
 step() {
-    printf '\n\033[1m$ %s\033[0m\n' "$*"
+    printf '\n$'
+    for word; do
+        case $word in
+        *' '*) printf ' "%s"' "$word" ;;
+        *) printf ' %s' "$word" ;;
+        esac
+    done
+    printf '\n'
     "$@"
 }
 
-step "$build/tools/qeff-compile" $models/tiny-llama-stories -o "$out/stories.qpc" --num-cores 16
-step "$build/tools/qeff-load" "$out/stories.qpc" --max-new-tokens 48 \
+step "$tools/qeff-compile" $models/tiny-llama-stories -o "$out/stories.qpc" --num-cores 16
+step "$tools/qeff-load" "$out/stories.qpc" --max-new-tokens 48 \
     --prompt "It was in the evening, and the whole party were assembled in the drawing-room, when she"
 
-step "$build/tools/qeff-compile" $models/tiny-bert-embed -o "$out/embed.qpc" --num-cores 16 --pooling mean --normalize
-step "$build/examples/embed-cosines" "$out/embed.qpc" \
-    "The king went up to the house of the Lord." \
-    "The prophet spoke to the people of Israel in the temple." \
-    "She danced with the gentleman at the ball in the evening."
+step "$tools/qeff-compile" $models/tiny-bert-embed -o "$out/embed.qpc" --num-cores 16 --pooling mean --normalize
+step "$tools/qeff-load" "$out/embed.qpc" \
+    --text "The king went up to the house of the Lord." \
+    --text "The prophet spoke to the people of Israel in the temple." \
+    --text "She danced with the gentleman at the ball in the evening." >"$out/embeddings.txt"
+# the vectors are long: their beginnings are enough here
+cut -c 1-100 "$out/embeddings.txt"

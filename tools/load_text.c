@@ -6,9 +6,13 @@
 #include <qeff/generate.h>
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Texts whose nearness to each other is printed at most. */
+#define MAX_COSINES 16
 
 /* ---- generation ---- */
 
@@ -188,6 +192,30 @@ static void print_vectors(const struct qeff_embeddings *embeddings)
 			       i + 1 < embeddings->dimensions ? ' ' : '\n');
 }
 
+static double cosine(const float *a, const float *b, size_t count)
+{
+	double ab = 0, aa = 0, bb = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		ab += (double)a[i] * b[i];
+		aa += (double)a[i] * a[i];
+		bb += (double)b[i] * b[i];
+	}
+	return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
+}
+
+/* How near the texts are to each other: a row and a column for each. */
+static void print_cosines(const struct qeff_embeddings *e, const char **texts)
+{
+	printf("\ncosines\n");
+	for (size_t row = 0; row < e->count; row++) {
+		for (size_t column = 0; column < e->count; column++)
+			printf("%7.4f", cosine(e->data + row * e->dimensions,
+					       e->data + column * e->dimensions, e->dimensions));
+		printf("  %s\n", texts[row]);
+	}
+}
+
 static json_t *vectors_json(const struct qeff_embeddings *embeddings)
 {
 	json_t *all = json_array();
@@ -222,6 +250,8 @@ static void report_embeddings(const struct qeff_embeddings *embeddings, double s
 	if (options->json)
 		return;
 	print_vectors(embeddings);
+	if (embeddings->count > 1 && embeddings->count <= MAX_COSINES)
+		print_cosines(embeddings, options->texts);
 	printf("\n%zu texts, %zu tokens, %zu dimensions\n", embeddings->count, embeddings->tokens,
 	       embeddings->dimensions);
 	printf("total      %.4f s, %.1f tokens/s\n", seconds / runs,
