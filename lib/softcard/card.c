@@ -47,6 +47,21 @@ void qeff_card_reset(struct qeff_card *card)
 	pthread_mutex_unlock(&card->control);
 }
 
+int qeff_card_crash_nsp(struct qeff_card *card, int dbc)
+{
+	struct qeff_activation *first = NULL;
+
+	pthread_mutex_lock(&card->control);
+	for (struct qeff_activation *a = card->activations; a; a = a->next)
+		if (dbc < 0 ? !first || a->vc < first->vc : a->vc == (unsigned int)dbc)
+			first = a;
+	dbc = first ? (int)first->vc : -ENOENT;
+	if (first)
+		qeff_qsm_end_activation(card, first);
+	pthread_mutex_unlock(&card->control);
+	return dbc;
+}
+
 void qeff_card_free(struct qeff_card *card)
 {
 	if (!card)

@@ -100,6 +100,15 @@ size_t qeff_card_control(struct qeff_card *card, const void *message, size_t siz
 uint32_t qeff_card_dbc_read(struct qeff_card *card, unsigned int dbc, uint32_t offset);
 void qeff_card_dbc_write(struct qeff_card *card, unsigned int dbc, uint32_t offset, uint32_t value);
 
+/**
+ * qeff_card_crash_nsp - the NSPs behind a DMA bridge channel die, and are started again empty
+ * @dbc: the channel, -1 for the first that is in use
+ *
+ * Its activation is gone, as after DEACTIVATE, but nobody is told: that is the host's part. Returns
+ * the channel, or -ENOENT if it is not in use.
+ */
+int qeff_card_crash_nsp(struct qeff_card *card, int dbc);
+
 /* As a SoC reset: every activation, constants set and ELF is gone; the rings are forgotten. */
 void qeff_card_reset(struct qeff_card *card);
 

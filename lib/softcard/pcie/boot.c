@@ -108,8 +108,8 @@ static void read_data(struct qeff_boot *b, struct qeff_mhi *mhi, uint64_t offset
 
 	/* as long as a RESET: data of that length would be taken for one */
 	if (size_bytes > MAX_READ)
-		size_bytes = b->image_bytes - offset - MAX_READ == RESET_BYTES ? MAX_READ - 16 :
-										 MAX_READ;
+		size_bytes = b->image_bytes - offset - MAX_READ == RESET_BYTES ? MAX_READ - 16
+									       : MAX_READ;
 	b->stage = QEFF_BOOT_READ;
 	b->offset = offset;
 	b->expected_bytes = size_bytes;
@@ -138,10 +138,10 @@ static uint64_t table_end(const uint8_t *header, uint64_t *table, uint32_t *entr
 
 	if (memcmp(header, ELFMAG, SELFMAG) || (!is_64 && header[EI_CLASS] != ELFCLASS32))
 		return 0;
-	*table = is_64 ? qeff_get_u64(header + offsetof(Elf64_Ehdr, e_phoff)) :
-			 qeff_get_u32(header + offsetof(Elf32_Ehdr, e_phoff));
-	entries = qeff_get_u16(header + (is_64 ? offsetof(Elf64_Ehdr, e_phnum) :
-						  offsetof(Elf32_Ehdr, e_phnum)));
+	*table = is_64 ? qeff_get_u64(header + offsetof(Elf64_Ehdr, e_phoff))
+		       : qeff_get_u32(header + offsetof(Elf32_Ehdr, e_phoff));
+	entries = qeff_get_u16(
+		header + (is_64 ? offsetof(Elf64_Ehdr, e_phnum) : offsetof(Elf32_Ehdr, e_phnum)));
 	*entry_bytes = is_64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
 	if (!entries || *table > MAX_IMAGE_BYTES)
 		return 0;
@@ -155,10 +155,10 @@ static uint64_t segments_end(const uint8_t *table, uint32_t entry_bytes, uint32_
 	uint64_t most = 0, end;
 
 	for (; entries; entries--, table += entry_bytes) {
-		uint64_t offset = is_64 ? qeff_get_u64(table + offsetof(Elf64_Phdr, p_offset)) :
-					  qeff_get_u32(table + offsetof(Elf32_Phdr, p_offset));
-		uint64_t size = is_64 ? qeff_get_u64(table + offsetof(Elf64_Phdr, p_filesz)) :
-					qeff_get_u32(table + offsetof(Elf32_Phdr, p_filesz));
+		uint64_t offset = is_64 ? qeff_get_u64(table + offsetof(Elf64_Phdr, p_offset))
+					: qeff_get_u32(table + offsetof(Elf32_Phdr, p_offset));
+		uint64_t size = is_64 ? qeff_get_u64(table + offsetof(Elf64_Phdr, p_filesz))
+				      : qeff_get_u32(table + offsetof(Elf32_Phdr, p_filesz));
 
 		if (!qeff_add_u64(offset, size, &end) || end > MAX_IMAGE_BYTES)
 			return 0;

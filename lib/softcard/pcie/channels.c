@@ -16,7 +16,7 @@
 #define SSR_BEFORE_SHUTDOWN (1u << 1)
 #define SSR_AFTER_POWER_UP  (1u << 4)
 
-#define RAS_BYTES 104u
+#define RAS_BYTES  104u
 #define SYNC_MAGIC 0x55aau
 
 void qeff_channels_reset(struct qeff_vcard *v)
@@ -83,8 +83,8 @@ static void control(struct qeff_vcard *v, const uint8_t *data, size_t size_bytes
 	v->channels.control_messages++;
 	qeff_vcard_act(v, &hits);
 	/* a QSM that crashes does not answer any more */
-	if (hits.actions & (1u << QEFF_FAULT_CRASH_QSM | 1u << QEFF_FAULT_REBOOT_QSM |
-			    1u << QEFF_FAULT_OFF_BUS))
+	if (hits.actions &
+	    (1u << QEFF_FAULT_CRASH_QSM | 1u << QEFF_FAULT_REBOOT_QSM | 1u << QEFF_FAULT_OFF_BUS))
 		return;
 	reply_bytes = qeff_vcard_control(v, data, size_bytes, reply);
 	if (!reply_bytes)
@@ -95,8 +95,7 @@ static void control(struct qeff_vcard *v, const uint8_t *data, size_t size_bytes
 		spoil(reply, &reply_bytes, hits.argument[QEFF_FAULT_MALFORM]);
 	if (qeff_fault_hit(&hits, QEFF_FAULT_DELAY))
 		send_later(&v->channels, reply, reply_bytes,
-			   qeff_vcard_time_us() +
-				   1000 * (uint64_t)hits.argument[QEFF_FAULT_DELAY]);
+			   qeff_vcard_time_us() + 1000 * (uint64_t)hits.argument[QEFF_FAULT_DELAY]);
 	else
 		qeff_mhi_send(&v->mhi, QEFF_CHANNEL_CONTROL + 1, reply, reply_bytes);
 }

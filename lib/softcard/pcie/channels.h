@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is behind the MHI channels: the QSM, the echo, logs, time, and reports of what went wrong. */
+/* What is behind the MHI channels: the QSM, the echo, logs, time, and reports of what went wrong.
+ */
 #ifndef QEFF_PCIE_CHANNELS_H
 #define QEFF_PCIE_CHANNELS_H
 

@@ -5,6 +5,7 @@
 #include "util/bytes.h"
 
 #define COMMAND	       0x04u
+#define COMMAND_MASTER 0x4u
 #define STATUS	       0x06u
 #define REVISION       0x08u
 #define CACHE_LINE     0x0cu
@@ -117,4 +118,9 @@ void qeff_config_write(struct qeff_config_space *c, uint32_t offset, const void 
 uint32_t qeff_config_masked(const struct qeff_config_space *c)
 {
 	return qeff_get_u32(c->bytes + MSI_MASK);
+}
+
+bool qeff_config_bus_master(const struct qeff_config_space *c)
+{
+	return qeff_get_u16(c->bytes + COMMAND) & COMMAND_MASTER;
 }

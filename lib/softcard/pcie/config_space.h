@@ -33,12 +33,15 @@ struct qeff_config_space {
 
 /* As after power-on. */
 void qeff_config_init(struct qeff_config_space *c, uint16_t device_id);
-/* What is outside of QEFF_CONFIG_BYTES is the caller's to refuse. @pending: MSI messages pending. */
+/* What is outside of QEFF_CONFIG_BYTES is the caller's to refuse. @pending: MSI messages pending.
+ */
 void qeff_config_read(const struct qeff_config_space *c, uint32_t offset, void *to,
 		      uint32_t size_bytes, uint32_t pending);
 void qeff_config_write(struct qeff_config_space *c, uint32_t offset, const void *from,
 		       uint32_t size_bytes);
 /* MSI messages that are masked. */
 uint32_t qeff_config_masked(const struct qeff_config_space *c);
+/* Whether the card may begin transactions on the bus: DMA, and interrupts. */
+bool qeff_config_bus_master(const struct qeff_config_space *c);
 
 #endif

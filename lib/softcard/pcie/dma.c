@@ -13,6 +13,7 @@
 void qeff_dma_init(struct qeff_dma *dma)
 {
 	memset(dma, 0, sizeof(*dma));
+	dma->enabled = true;
 	pthread_rwlock_init(&dma->lock, NULL);
 }
 
@@ -212,7 +213,7 @@ void *qeff_dma_find(struct qeff_dma *dma, uint64_t address, uint64_t size_bytes,
 	uint64_t last;
 	void *data;
 
-	if (!size_bytes || !qeff_add_u64(address, size_bytes - 1, &last))
+	if (!dma->enabled || !size_bytes || !qeff_add_u64(address, size_bytes - 1, &last))
 		return NULL;
 	pthread_rwlock_rdlock(&dma->lock);
 	data = find(dma, address, last, device_writes);

@@ -14,6 +14,7 @@
 #define QEFF_PCIE_DMA_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,11 +45,13 @@ struct qeff_dma_window {
 /**
  * struct qeff_dma - the table
  * @lock: maps are added and removed by one thread, and looked up by many
+ * @enabled: the card is on the bus and may be its master; otherwise nothing is found
  * @maps: in ascending order, none over another
  * @peak: the most there ever were
  */
 struct qeff_dma {
 	pthread_rwlock_t lock;
+	atomic_bool enabled;
 	struct qeff_dma_map *maps;
 	size_t num_maps;
 	size_t capacity;

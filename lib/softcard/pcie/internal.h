@@ -70,7 +70,8 @@ void qeff_vcard_act(struct qeff_vcard *v, const struct qeff_fault_hits *hits);
 void qeff_vcard_do_actions(struct qeff_vcard *v);
 
 /* In the thread that may send control messages. */
-size_t qeff_vcard_control(struct qeff_vcard *v, const void *message, size_t size_bytes, void *reply);
+size_t qeff_vcard_control(struct qeff_vcard *v, const void *message, size_t size_bytes,
+			  void *reply);
 
 /* region.c: accesses of the guest; 0 or a negative errno, for the client. */
 int qeff_region_read(struct qeff_vcard *v, uint32_t region, uint64_t offset, void *to,

@@ -79,6 +79,13 @@ void qeff_irqs_mask(struct qeff_irqs *irqs, uint32_t masked)
 	pthread_mutex_unlock(&irqs->lock);
 }
 
+void qeff_irqs_reset(struct qeff_irqs *irqs)
+{
+	pthread_mutex_lock(&irqs->lock);
+	irqs->masked = irqs->pending = 0;
+	pthread_mutex_unlock(&irqs->lock);
+}
+
 uint32_t qeff_irqs_pending(struct qeff_irqs *irqs)
 {
 	uint32_t pending;

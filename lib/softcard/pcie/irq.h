@@ -34,6 +34,8 @@ void qeff_irqs_destroy(struct qeff_irqs *irqs);
 int qeff_irqs_set(struct qeff_irqs *irqs, uint32_t start, uint32_t count, const int *fds);
 void qeff_irqs_clear(struct qeff_irqs *irqs);
 void qeff_irqs_mask(struct qeff_irqs *irqs, uint32_t masked);
+/* Nothing is masked or pending, as after a reset of the card. */
+void qeff_irqs_reset(struct qeff_irqs *irqs);
 uint32_t qeff_irqs_pending(struct qeff_irqs *irqs);
 
 /* Raises @vector. A host that enabled fewer messages gets its number cut to their count, as MSI

@@ -22,9 +22,9 @@
 #define QTIMER	     0xa28u
 
 /* Where this card has its blocks; the host reads it from the offset registers. */
-#define BHI   0x300u
-#define CHDB  0x400u
-#define ERDB  0x800u
+#define BHI  0x300u
+#define CHDB 0x400u
+#define ERDB 0x800u
 
 #define BHI_IMAGE_LOW  (BHI + 0x08u)
 #define BHI_IMAGE_SIZE (BHI + 0x10u)
@@ -168,7 +168,6 @@ static void first_m0(struct qeff_mhi *mhi)
 		mhi->ee = mhi->ops->first_environment(mhi->user);
 	}
 	qeff_mhi_enter(mhi, mhi->ee);
-	mhi->ops->up(mhi->user);
 }
 
 static void request_state(struct qeff_mhi *mhi, uint32_t state)
@@ -219,9 +218,9 @@ uint32_t qeff_mhi_read(struct qeff_mhi *mhi, uint32_t offset)
 	case STATUS:
 		return (uint32_t)(mhi->state & 0xff) << 8 |
 		       (mhi->state == QEFF_MHI_SYS_ERR ? STATUS_SYSERR : 0) |
-		       (mhi->state != QEFF_MHI_SYS_ERR && mhi->state != QEFF_MHI_RESET ?
-				STATUS_READY :
-				0);
+		       (mhi->state != QEFF_MHI_SYS_ERR && mhi->state != QEFF_MHI_RESET
+				? STATUS_READY
+				: 0);
 	case BHI_EE:
 		return mhi->ee;
 	case QTIMER:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MHI as the card speaks it: the registers of BAR0, the state machine with its BHI download, and the
- * rings in host memory. All of it runs in the server's one thread.
+ * MHI as the card speaks it: the registers of BAR0, the state machine with its BHI download, and
+ * the rings in host memory. All of it runs in the server's one thread.
  *
  * Everything read from the host is hostile: a ring is judged when its context is loaded, a doorbell
  * when it is rung, an element when it is taken. What makes no sense stops the channel (or is
@@ -94,7 +94,7 @@ struct qeff_mhi_channel {
  * struct qeff_mhi_ops - what stands behind MHI
  * @interrupt: MSI 0
  * @reset: the host dropped MHI, or the SoC was reset: nothing of the host may be touched any more
- * @up: M0 for the first time since reset, in environment mhi->ee; the event has been sent
+ * @first_environment: what comes after PBL
  * @started: the host started a channel
  * @accepts: whether a message from the host on @channel may be taken now
  * @receive: such a message
@@ -104,7 +104,6 @@ struct qeff_mhi_ops {
 	void (*interrupt)(void *user);
 	void (*reset)(void *user);
 	enum qeff_mhi_ee (*first_environment)(void *user);
-	void (*up)(void *user);
 	void (*started)(void *user, unsigned int channel);
 	bool (*accepts)(void *user, unsigned int channel);
 	void (*receive)(void *user, unsigned int channel, const void *data, size_t size_bytes);

@@ -2,9 +2,9 @@
 /*
  * The rings: contexts, events, commands and transfers.
  *
- * Work is done by one loop, a step at a time, that every doorbell starts. A step is only taken while
- * no event waits for room in the host's event ring, so that the backlog stays as short as what one
- * step can post.
+ * Work is done by one loop, a step at a time, that every doorbell starts. A step is only taken
+ * while no event waits for room in the host's event ring, so that the backlog stays as short as
+ * what one step can post.
  */
 #include "softcard/pcie/mhi.h"
 
@@ -21,16 +21,16 @@
 #define CONTEXT_RP     28u
 #define CONTEXT_WP     36u
 
-#define TYPE_TRANSFER 2u
-#define TYPE_NOOP     1u
-#define TYPE_RESET    16u
-#define TYPE_STOP     17u
-#define TYPE_START    18u
-#define EVENT_COMMAND 0x21u
+#define TYPE_TRANSFER  2u
+#define TYPE_NOOP      1u
+#define TYPE_RESET     16u
+#define TYPE_STOP      17u
+#define TYPE_START     18u
+#define EVENT_COMMAND  0x21u
 #define EVENT_TRANSFER 0x22u
-#define TRE_CHAIN     (1u << 0)
-#define TRE_IEOT      (1u << 9)
-#define TRE_BEI	      (1u << 10)
+#define TRE_CHAIN      (1u << 0)
+#define TRE_IEOT       (1u << 9)
+#define TRE_BEI	       (1u << 10)
 
 #define CODE_SUCCESS   1u
 #define CODE_EOT       2u
@@ -42,8 +42,7 @@ static_assert(sizeof(struct qeff_mhi_element) == ELEMENT_BYTES, "ring element la
 
 static bool in_ring(const struct qeff_mhi_ring *r, uint64_t at)
 {
-	return at >= r->base && at - r->base < r->size_bytes &&
-	       (at - r->base) % ELEMENT_BYTES == 0;
+	return at >= r->base && at - r->base < r->size_bytes && (at - r->base) % ELEMENT_BYTES == 0;
 }
 
 static uint64_t next_in_ring(const struct qeff_mhi_ring *r, uint64_t at)
@@ -288,8 +287,7 @@ static void bad_element(struct qeff_mhi *mhi, unsigned int channel, uint64_t at)
 
 static bool get_element(struct qeff_mhi *mhi, uint64_t at, struct qeff_mhi_element *e)
 {
-	return qeff_dma_read(mhi->dma, at, e, sizeof(*e)) &&
-	       (e->d1 >> 16 & 0xff) == TYPE_TRANSFER;
+	return qeff_dma_read(mhi->dma, at, e, sizeof(*e)) && (e->d1 >> 16 & 0xff) == TYPE_TRANSFER;
 }
 
 /* A chain from the host, gathered; nothing happens as long as its end is not there. */

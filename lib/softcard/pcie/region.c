@@ -101,6 +101,7 @@ int qeff_region_write(struct qeff_vcard *v, uint32_t region, uint64_t offset, co
 		return ret;
 	if (region == CONFIG_REGION) {
 		qeff_config_write(&v->config_space, (uint32_t)offset, from, size_bytes);
+		v->dma.enabled = qeff_config_bus_master(&v->config_space);
 		qeff_irqs_mask(&v->irqs, qeff_config_masked(&v->config_space));
 		return 0;
 	}
