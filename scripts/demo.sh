@@ -8,15 +8,17 @@ out=$1/demo
 models=tests/data/models
 mkdir -p "$out"
 
+# Shows a command, then runs it; its output may go elsewhere, the command is shown all the same.
+exec 3>&1
 step() {
-    printf '\n$'
+    printf '\n$' >&3
     for word; do
         case $word in
-        *' '*) printf ' "%s"' "$word" ;;
-        *) printf ' %s' "$word" ;;
+        *' '*) printf ' "%s"' "$word" >&3 ;;
+        *) printf ' %s' "$word" >&3 ;;
         esac
     done
-    printf '\n'
+    printf '\n' >&3
     "$@"
 }
 
