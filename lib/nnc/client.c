@@ -423,8 +423,6 @@ int qeff_nnc_activate(const struct qeff_nnc_client *client, uint32_t constants_i
 		rc = qeff_user_add_activate(&m, queue_size, 0, err);
 	if (!rc)
 		rc = exchange(client, &m, &x, err);
-	if (!rc)
-		rc = check_channel(&m, &response, err);
 	if (rc)
 		return rc;
 	*activation = (struct qeff_nnc_activation){
@@ -435,7 +433,10 @@ int qeff_nnc_activate(const struct qeff_nnc_client *client, uint32_t constants_i
 		.mcid_base = response.mcid_base,
 		.nsp_mask = response.nsp_mask,
 	};
-	return 0;
+	rc = check_channel(&m, &response, err);
+	if (rc)
+		qeff_nnc_deactivate(client, activation, NULL);
+	return rc;
 }
 
 int qeff_nnc_deactivate(const struct qeff_nnc_client *client,

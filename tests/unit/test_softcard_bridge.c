@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The software card's DMA bridge: elements, semaphores, doorbells, windows, rings, and what is not
  * allowed. */
-#include "test_softcard.h"
+#include "test_softcard_package.h"
 
 #define MIB	(1u << 20)
 #define SCRATCH (5u << 20) /* host memory that no test has another use for */

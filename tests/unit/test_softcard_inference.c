@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* NSP programs on the software card: inferences through the rings, faults, several at once, ends in
  * the middle. */
-#include "test_softcard.h"
+#include "test_softcard_package.h"
 
 #define MIB (1u << 20)
 #define IN  ((5u << 20) + 0x20000)
