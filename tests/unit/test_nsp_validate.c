@@ -347,6 +347,29 @@ static void test_sound(void)
 	}
 }
 
+/* After a fault no later phase runs: not even COPY's zeros are written. */
+static void test_fault_stops(void)
+{
+	struct nsp_machine m;
+	struct every e;
+	size_t bytes;
+	uint8_t *constants = every_layout(&e, &bytes);
+
+	nsp_load(&m, constants, bytes, qeff_nsp_host_kernels(NULL));
+	every_inputs(&e, &m);
+	((int64_t *)nsp_ddr(&m, e.positions))[6] = EVERY_POSITIONS;
+	memset(nsp_ddr(&m, e.out), 0x77, EVERY_BATCH * EVERY_WIDTH * 4);
+	CU_ASSERT_EQUAL(nsp_infer(&m, 0), QEFF_NSP_FAULT_POSITION);
+	for (int i = 0; i < EVERY_BATCH * EVERY_WIDTH * 4; i++)
+		CU_ASSERT_EQUAL(((uint8_t *)nsp_ddr(&m, e.out))[i], 0x77);
+	CU_ASSERT_EQUAL(nsp_stats(&m)->tokens, 0);
+	/* And the next inference is as good as any. */
+	every_inputs(&e, &m);
+	CU_ASSERT_EQUAL(nsp_infer(&m, 0), QEFF_NSP_FAULT_NONE);
+	CU_ASSERT_EQUAL(nsp_stats(&m)->tokens, 5);
+	nsp_unload(&m);
+}
+
 static void test_sentence(void)
 {
 	struct qeff_nsp_program program;
@@ -622,6 +645,7 @@ static void test_kernels(void)
 static const struct unit_test tests[] = {
 	{ "a sound program runs", test_sound },
 	{ "every rule broken in turn", test_rules },
+	{ "a fault stops the inference", test_fault_stops },
 	{ "a sentence", test_sentence },
 	{ "truncated", test_truncated },
 	{ "random damage", test_damage },
