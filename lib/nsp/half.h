@@ -41,22 +41,17 @@ static inline uint16_t qeff_f32_to_bf16(float value)
 	return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+/* Without branches, so that loops over it become vectors. */
 static inline float qeff_f16_to_f32(uint16_t half)
 {
-	uint32_t sign = (uint32_t)(half & 0x8000) << 16;
-	uint32_t exponent = half >> 10 & 0x1f;
-	uint32_t fraction = half & 0x3ff;
+	uint32_t magnitude = half & 0x7fff;
+	uint32_t normal = (magnitude << 13) + (112 << 23);
+	uint32_t special = 0x7f800000 | magnitude << 13 | (magnitude > 0x7c00 ? 0x400000 : 0);
+	/* Zero or subnormal: a multiple of 2^-24, exact in f32. */
+	uint32_t tiny = qeff_f32_bits((float)(int32_t)magnitude * 0x1p-24f);
+	uint32_t bits = magnitude < 0x400 ? tiny : magnitude < 0x7c00 ? normal : special;
 
-	if (exponent == 0x1f)
-		return qeff_f32_of_bits(sign | 0x7f800000 | fraction << 13 |
-					(fraction ? 0x400000 : 0));
-	if (!exponent) {
-		/* Zero or subnormal: fraction * 2^-24, exact in f32. */
-		float magnitude = (float)fraction * 0x1p-24f;
-
-		return qeff_f32_of_bits(sign | qeff_f32_bits(magnitude));
-	}
-	return qeff_f32_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
+	return qeff_f32_of_bits((uint32_t)(half & 0x8000) << 16 | bits);
 }
 
 static inline uint16_t qeff_f32_to_f16(float value)

@@ -71,6 +71,20 @@ float qeff_nsp_load(const void *at, enum qeff_nsp_type type)
 	return type == QEFF_NSP_F16 ? qeff_f16_to_f32(half) : qeff_bf16_to_f32(half);
 }
 
+/* Contiguous f16 or bf16, in loops that become vectors. */
+static void load_halves(float *to, const uint8_t *from, enum qeff_nsp_type type, uint32_t count)
+{
+	uint16_t halves[STRIP];
+
+	memcpy(halves, from, count * sizeof(halves[0]));
+	if (type == QEFF_NSP_F16)
+		for (uint32_t k = 0; k < count; k++)
+			to[k] = qeff_f16_to_f32(halves[k]);
+	else
+		for (uint32_t k = 0; k < count; k++)
+			to[k] = qeff_bf16_to_f32(halves[k]);
+}
+
 /* Widens inputs [first, first + count) of all outputs. */
 static void load_strip(float strip[QEFF_NSP_PANEL][STRIP], const struct qeff_nsp_weights *w,
 		       uint32_t first, uint32_t count)
@@ -83,15 +97,30 @@ static void load_strip(float strip[QEFF_NSP_PANEL][STRIP], const struct qeff_nsp
 			continue;
 		}
 		at += first * w->input_stride;
+		if (w->type != QEFF_NSP_F32 && w->input_stride == 2) {
+			load_halves(strip[n], at, w->type, count);
+			continue;
+		}
 		for (uint32_t k = 0; k < count; k++, at += w->input_stride)
 			strip[n][k] = qeff_nsp_load(at, w->type);
 	}
 }
 
-/* Same type on both sides: the bits travel untouched. */
+/* Same type on both sides: the bits travel untouched, halves that lie together in pairs. */
 static void copy_panel(uint8_t *panel, size_t size, uint32_t inputs,
 		       const struct qeff_nsp_weights *w)
 {
+	if (size == 2 && w->input_stride == 2) {
+		struct qeff_nsp_weights pairs = *w;
+
+		pairs.input_stride = 4;
+		copy_panel(panel, 4, inputs / 2, &pairs);
+		for (int n = 0; inputs % 2 && n < QEFF_NSP_PANEL; n++)
+			if (w->rows[n])
+				memcpy(panel + (size_t)(inputs / 2) * 128 + n * 4,
+				       (const uint8_t *)w->rows[n] + (size_t)(inputs - 1) * 2, 2);
+		return;
+	}
 	for (uint32_t first = 0; first < inputs; first += STRIP) {
 		uint32_t count = inputs - first < STRIP ? inputs - first : STRIP;
 
