@@ -93,6 +93,10 @@ static int make_graph(struct compile *c)
 		.kv_cache = c->plan.kv_cache,
 		.pooling = c->plan.pooling,
 		.normalize = c->plan.normalize,
+		.fp32_nodes = c->options->fp32_nodes,
+		.num_fp32_nodes = c->options->num_fp32_nodes,
+		.fp16 = c->plan.precision == QEFF_LOWER_FP16,
+		.data_files = c->options->onnx_dir,
 	};
 	int rc = qeff_model_build(c->checkpoint, &model, &c->graph, &c->info, c->err);
 
@@ -128,7 +132,7 @@ static int lower(struct compile *c)
 			return rc;
 	}
 	return qeff_lower((const struct qeff_graph *const *)c->bound, c->plan.num_specs,
-			  c->plan.num_cores, &c->lowering, c->err);
+			  c->plan.num_cores, c->plan.precision, &c->lowering, c->err);
 }
 
 static int emit(struct compile *c)
@@ -243,6 +247,10 @@ static int summarise(struct compile *c)
 	s->parameters = c->info.parameters;
 	s->layers = c->info.layers;
 	s->num_cores = facts.num_nsps;
+	s->precision = c->options->precision;
+	for (size_t i = 0; i < c->applied.count; i++)
+		if (!strcmp(c->applied.transform[i].name, "FP32Nodes"))
+			s->fp32_nodes = c->applied.transform[i].changes;
 	s->operations = facts.operations;
 	s->tiles = facts.tiles;
 	s->constants_bytes = facts.constants_bytes;
@@ -315,4 +323,16 @@ const char *qeff_compile_stage_name(enum qeff_compile_stage stage)
 	};
 
 	return (unsigned int)stage < QEFF_COMPILE_STAGES ? names[stage] : "?";
+}
+
+const char *qeff_compile_precision_name(enum qeff_compile_precision precision)
+{
+	static const char *const names[] = {
+		[QEFF_COMPILE_FP32] = "fp32",
+		[QEFF_COMPILE_FP16] = "fp16",
+		[QEFF_COMPILE_BF16] = "bf16",
+		[QEFF_COMPILE_INT8] = "int8",
+	};
+
+	return (unsigned int)precision <= QEFF_COMPILE_INT8 ? names[precision] : "?";
 }

@@ -27,6 +27,7 @@ struct compile_plan {
 	uint32_t positions;
 	const char *pooling;
 	bool normalize;
+	enum qeff_lower_precision precision;
 	uint32_t num_specs;
 	struct compile_spec specs[QEFF_COMPILE_MAX_SEQ_LENS];
 };

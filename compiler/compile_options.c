@@ -30,9 +30,11 @@ int qeff_compile_check_options(const struct qeff_compile_options *o, struct qeff
 		return qeff_error_set(err, -EINVAL, "pooling %d is unknown", (int)o->pooling);
 	if ((unsigned int)o->normalize > QEFF_COMPILE_NORMALIZE_YES)
 		return qeff_error_set(err, -EINVAL, "normalize %d is unknown", (int)o->normalize);
-	if (o->precision != QEFF_COMPILE_FP32)
-		return qeff_error_set(err, -EINVAL, "precision %d is unknown; fp32 is possible",
-				      (int)o->precision);
+	if ((unsigned int)o->precision > QEFF_COMPILE_INT8)
+		return qeff_error_set(
+			err, -EINVAL,
+			"precision %d is unknown; fp32, fp16, bf16 and int8 are possible",
+			(int)o->precision);
 	return 0;
 }
 
@@ -162,7 +164,15 @@ int qeff_compile_settle(const struct qeff_compile_options *o,
 			const struct qeff_model_info *info, struct compile_plan *plan,
 			struct qeff_error *err)
 {
+	static const enum qeff_lower_precision precisions[] = {
+		[QEFF_COMPILE_FP32] = QEFF_LOWER_FP32,
+		[QEFF_COMPILE_FP16] = QEFF_LOWER_FP16,
+		[QEFF_COMPILE_BF16] = QEFF_LOWER_BF16,
+		[QEFF_COMPILE_INT8] = QEFF_LOWER_INT8,
+	};
+
 	*plan = (struct compile_plan){
+		.precision = precisions[o->precision],
 		.num_cores = o->num_cores ? o->num_cores : DEFAULT_CORES,
 		.batch = o->batch_size ? o->batch_size : 1,
 	};

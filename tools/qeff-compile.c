@@ -32,7 +32,9 @@ static const char usage[] =
 	"                             sentence-transformers files say)\n"
 	"      --normalize            brings the pooled vector to length 1\n"
 	"\n"
-	"      --precision fp32       of the arithmetic\n"
+	"      --precision P          of matrix products: fp32 (default), fp16, bf16, int8\n"
+	"      --fp32-nodes LIST      nodes kept in fp32: globs of their names with commas\n"
+	"                             between, or @FILE with a glob a line\n"
 	"      --onnx DIR             also writes the transformed model as ONNX\n"
 	"      --json                 prints the summary as one JSON object\n"
 	"  -h, --help                 this page\n"
@@ -41,6 +43,8 @@ static const char usage[] =
 struct settings {
 	struct qeff_compile_options options;
 	uint32_t seq_lens[QEFF_COMPILE_MAX_SEQ_LENS];
+	char **fp32_nodes;
+	size_t num_fp32_nodes;
 	bool json;
 };
 
@@ -109,6 +113,78 @@ static int take_pooling(const char *name, struct settings *s)
 	return usage_error("--pooling is none, mean, cls, max or last, found \"%.40s\"", name);
 }
 
+static int take_precision(const char *name, struct settings *s)
+{
+	for (int i = QEFF_COMPILE_FP32; i <= QEFF_COMPILE_INT8; i++)
+		if (!strcmp(name, qeff_compile_precision_name(i))) {
+			s->options.precision = (enum qeff_compile_precision)i;
+			return 0;
+		}
+	return usage_error("--precision is fp32, fp16, bf16 or int8, found \"%.40s\"", name);
+}
+
+static int add_glob(struct settings *s, const char *glob, size_t length)
+{
+	char **more = reallocarray(s->fp32_nodes, s->num_fp32_nodes + 1, sizeof(*more));
+
+	if (!more)
+		return usage_error("out of memory");
+	s->fp32_nodes = more;
+	more[s->num_fp32_nodes] = strndup(glob, length);
+	if (!more[s->num_fp32_nodes])
+		return usage_error("out of memory");
+	s->options.num_fp32_nodes = ++s->num_fp32_nodes;
+	s->options.fp32_nodes = (const char *const *)more;
+	return 0;
+}
+
+/* A glob a line; empty lines and those that begin with # say nothing. */
+static int take_glob_file(const char *path, struct settings *s)
+{
+	FILE *file = fopen(path, "re");
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t length;
+	int rc = 0;
+
+	if (!file)
+		return usage_error("--fp32-nodes: %s: %s", path, strerror(errno));
+	while (!rc && (length = getline(&line, &size, file)) >= 0) {
+		while (length && strchr(" \t\r\n", line[length - 1]))
+			length--;
+		if (length && *line != '#')
+			rc = add_glob(s, line, (size_t)length);
+	}
+	if (!rc && ferror(file))
+		rc = usage_error("--fp32-nodes: %s: cannot be read", path);
+	free(line);
+	fclose(file);
+	return rc;
+}
+
+static int take_fp32_nodes(const char *list, struct settings *s)
+{
+	int rc = 0;
+
+	if (*list == '@')
+		return take_glob_file(list + 1, s);
+	while (!rc && *list) {
+		size_t length = strcspn(list, ",");
+
+		if (length)
+			rc = add_glob(s, list, length);
+		list += length + (list[length] == ',');
+	}
+	return rc;
+}
+
+static void free_globs(struct settings *s)
+{
+	for (size_t i = 0; i < s->num_fp32_nodes; i++)
+		free(s->fp32_nodes[i]);
+	free(s->fp32_nodes);
+}
+
 enum {
 	NUM_CORES = 256,
 	BATCH_SIZE,
@@ -118,6 +194,7 @@ enum {
 	POOLING,
 	NORMALIZE,
 	PRECISION,
+	FP32_NODES,
 	ONNX,
 	JSON,
 	VERSION
@@ -133,6 +210,7 @@ static const struct option long_options[] = {
 	{ "pooling", required_argument, NULL, POOLING },
 	{ "normalize", no_argument, NULL, NORMALIZE },
 	{ "precision", required_argument, NULL, PRECISION },
+	{ "fp32-nodes", required_argument, NULL, FP32_NODES },
 	{ "onnx", required_argument, NULL, ONNX },
 	{ "json", no_argument, NULL, JSON },
 	{ "help", no_argument, NULL, 'h' },
@@ -169,10 +247,9 @@ static int take_option(int option, struct settings *s)
 		o->normalize = QEFF_COMPILE_NORMALIZE_YES;
 		return 0;
 	case PRECISION:
-		if (strcmp(optarg, "fp32"))
-			return usage_error("--precision is fp32; \"%.40s\" is not there yet",
-					   optarg);
-		return 0;
+		return take_precision(optarg, s);
+	case FP32_NODES:
+		return take_fp32_nodes(optarg, s);
 	case ONNX:
 		o->onnx_dir = optarg;
 		return 0;
@@ -298,7 +375,10 @@ static void print_summary(const struct settings *settings, const struct qeff_com
 	for (uint32_t i = 0; i < s->num_transforms; i++)
 		printf(" %s", s->transforms[i]);
 	printf("%s\n", s->num_transforms ? "" : " none");
-	printf("NSPs: %u; %" PRIu64 " operations in %" PRIu64 " tiles\n", s->num_cores,
+	printf("precision: %s", qeff_compile_precision_name(s->precision));
+	if (s->fp32_nodes)
+		printf(", %u nodes in fp32", s->fp32_nodes);
+	printf("\nNSPs: %u; %" PRIu64 " operations in %" PRIu64 " tiles\n", s->num_cores,
 	       s->operations, s->tiles);
 	for (uint32_t i = 0; i < s->num_specialisations; i++)
 		print_specialisation(s, &s->specialisations[i]);
@@ -352,12 +432,14 @@ static int print_json(const struct settings *settings, const struct qeff_compile
 
 	for (int i = 0; i < QEFF_COMPILE_STAGES; i++)
 		json_object_set_new(seconds, qeff_compile_stage_name(i), json_real(s->seconds[i]));
-	root = json_pack("{ss ss ss sI si so so si sI sI so sI sI sI sI sI sI so}", "package",
+	root = json_pack("{ss ss ss sI si so so ss si si sI sI so sI sI sI sI sI sI so}", "package",
 			 settings->options.output, "architecture", s->architecture, "task", s->task,
 			 "parameters", (json_int_t)s->parameters, "layers", (int)s->layers,
 			 "transforms", json_texts(s->transforms, s->num_transforms), "warnings",
-			 json_texts(s->warnings, s->num_warnings), "num_cores", (int)s->num_cores,
-			 "operations", (json_int_t)s->operations, "tiles", (json_int_t)s->tiles,
+			 json_texts(s->warnings, s->num_warnings), "precision",
+			 qeff_compile_precision_name(s->precision), "fp32_nodes",
+			 (int)s->fp32_nodes, "num_cores", (int)s->num_cores, "operations",
+			 (json_int_t)s->operations, "tiles", (json_int_t)s->tiles,
 			 "specialisations", json_specialisations(s), "constants_bytes",
 			 (json_int_t)s->constants_bytes, "ddr_bytes", (json_int_t)s->ddr_bytes,
 			 "io_bytes", (json_int_t)s->io_bytes, "state_bytes",
@@ -380,14 +462,17 @@ int main(int argc, char **argv)
 	struct progress progress = { 0 };
 	int rc = read_options(argc, argv, &settings);
 
-	if (rc >= 0)
+	if (rc >= 0) {
+		free_globs(&settings);
 		return rc;
+	}
 	if (isatty(STDERR_FILENO)) {
 		settings.options.progress = show_progress;
 		settings.options.user = &progress;
 	}
 	rc = qeff_compile(&settings.options, &summary, &err);
 	clear_line(&progress);
+	free_globs(&settings);
 	if (rc) {
 		fprintf(stderr, "qeff-compile: %s\n", err.message);
 		return EXIT_FAILURE;

@@ -69,6 +69,7 @@ struct qeff_graph_shape {
  * @stored_type: the type of an initialiser's bytes: where it differs from @type (an f16 checkpoint
  *		 in an f32 graph) they are converted when they are emitted, never before
  * @data: an initialiser's bytes, row-major, aligned to the stored type
+ * @data_file: of an initialiser in ONNX: 0 inside the model, n in data file n - 1 (SplitTensors)
  * @index: position in graph->values; only qeff_graph_prune() changes it
  * @users: the nodes that read it, in no particular order; one that reads it twice stands there
  *twice
@@ -84,6 +85,7 @@ struct qeff_value {
 	bool is_initialiser;
 	enum qeff_graph_type stored_type;
 	const void *data;
+	uint32_t data_file;
 	uint32_t index;
 	uint32_t num_users, users_capacity;
 	struct qeff_node **users;
@@ -114,6 +116,7 @@ struct qeff_attribute {
  * @op_type: without the domain: "Attention"
  * @domain: "" or "qeff"
  * @op: the operator's row in graph/ops.c
+ * @fp32: whoever compiles wants it exact, whatever the precision of the rest
  * @inputs: values; NULL where an optional input is absent, never at the end
  * @mark: scratch of the functions in graph/edit.c
  */
@@ -122,6 +125,7 @@ struct qeff_node {
 	const char *op_type;
 	const char *domain;
 	const struct qeff_op *op;
+	bool fp32;
 	uint32_t num_inputs, num_outputs, num_attributes;
 	struct qeff_value **inputs;
 	struct qeff_value **outputs;

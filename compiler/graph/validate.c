@@ -122,15 +122,21 @@ static void bind_initialiser(struct binding *b, const struct qeff_value *value)
 	b->map[value->index] =
 		qeff_graph_initialiser(b->to, value->name, value->type, value->stored_type,
 				       value->shape.rank, dims, value->data);
+	if (b->map[value->index])
+		b->map[value->index]->data_file = value->data_file;
 }
 
 static void bind_node(struct binding *b, const struct qeff_node *node, struct qeff_value **inputs)
 {
+	struct qeff_value *output;
+
 	for (uint32_t i = 0; i < node->num_inputs; i++)
 		inputs[i] = node->inputs[i] ? b->map[node->inputs[i]->index] : NULL;
-	b->map[node->outputs[0]->index] =
-		qeff_graph_node(b->to, node->op->name, node->outputs[0]->name, node->num_inputs,
-				inputs, node->num_attributes, node->attributes);
+	output = qeff_graph_node(b->to, node->op->name, node->outputs[0]->name, node->num_inputs,
+				 inputs, node->num_attributes, node->attributes);
+	if (output)
+		output->producer->fp32 = node->fp32;
+	b->map[node->outputs[0]->index] = output;
 }
 
 int qeff_graph_bind(const struct qeff_graph *graph, const struct qeff_binding_size *sizes,

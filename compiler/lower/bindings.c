@@ -57,6 +57,7 @@ static int add_state(struct qeff_lowering *l, const struct qeff_value *value,
 		     struct qeff_error *err)
 {
 	const struct qeff_dim *dims = value->shape.dims;
+	bool full = l->precision == QEFF_LOWER_FP32 || scatter_of(value)->fp32;
 	struct lower_state *state;
 	uint64_t elements;
 
@@ -79,8 +80,9 @@ static int add_state(struct qeff_lowering *l, const struct qeff_value *value,
 	state->heads = (uint32_t)dims[1].size;
 	state->positions = (uint32_t)dims[2].size;
 	state->dim = (uint32_t)dims[3].size;
-	state->type = QEFF_NSP_F32;
-	state->bytes = elements * 4;
+	state->type = full ? QEFF_NSP_F32 : QEFF_NSP_F16;
+	state->element_bytes = full ? 4 : 2;
+	state->bytes = elements * state->element_bytes;
 	return 0;
 }
 

@@ -26,7 +26,8 @@ static uint64_t keys_seen(const struct lower_spec *spec, const struct qeff_nsp_a
 	return sum;
 }
 
-static struct qeff_lower_share attention(const struct lower_spec *spec, const struct lower_op *op,
+static struct qeff_lower_share attention(const struct qeff_lowering *l,
+					 const struct lower_spec *spec, const struct lower_op *op,
 					 const struct lower_tile *tile, uint32_t begin,
 					 uint32_t end)
 {
@@ -36,11 +37,12 @@ static struct qeff_lower_share attention(const struct lower_spec *spec, const st
 	uint32_t group = p->heads / p->kv_heads;
 	uint64_t kv_heads = (tile->end - 1) / group - tile->begin / group + 1;
 	uint64_t last = end > begin ? keys_seen(spec, p, end - 1, end) : 0;
+	uint64_t element = p->from_state ? l->states[op->state[0]].element_bytes : 4;
 
 	/* Keys and values are read once for the rows of a tile, by the one that sees most. */
 	return (struct qeff_lower_share){
 		.macs = keys * heads * columns,
-		.bytes = last * kv_heads * columns * 4 + (end - begin) * heads * columns * 4,
+		.bytes = last * kv_heads * columns * element + (end - begin) * heads * columns * 4,
 	};
 }
 
@@ -77,7 +79,7 @@ struct qeff_lower_share qeff_lower_cost(const struct qeff_lowering *l,
 		share = matmul(op, &l->weights[op->weight], tile, rows);
 		break;
 	case QEFF_NSP_ATTENTION:
-		share = attention(spec, op, tile, begin, end);
+		share = attention(l, spec, op, tile, begin, end);
 		break;
 	case QEFF_NSP_GATHER:
 		/* A tile of a part of the table finds a part of the rows in it. */
@@ -96,7 +98,8 @@ struct qeff_lower_share qeff_lower_cost(const struct qeff_lowering *l,
 		share.bytes = rows * (tile->end - tile->begin) * op->nsp.u.rope.head_dim * 8;
 		break;
 	case QEFF_NSP_SCATTER:
-		share.bytes = rows * (tile->end - tile->begin) * op->nsp.u.scatter.dim * 8;
+		share.bytes = rows * (tile->end - tile->begin) * op->nsp.u.scatter.dim *
+			      (4 + l->states[op->state[0]].element_bytes);
 		break;
 	case QEFF_NSP_REDUCE:
 		share.bytes = rows * (spec->seq + 1) * op->nsp.u.reduce.width * 4;

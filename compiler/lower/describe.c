@@ -239,6 +239,8 @@ static int describe_binding(const struct qeff_lowering *l, const struct lower_bi
 		if (rc)
 			return rc;
 		shape->type = from->type == QEFF_NSP_I64 ? QEFF_TYPE_I64 : QEFF_TYPE_F32;
+		if (from->state != LOWER_NONE && l->states[from->state].type == QEFF_NSP_F16)
+			shape->type = QEFF_TYPE_F16;
 		shape->num_dims = from->rank;
 		shape->dims = dims;
 		if (!s || elements_of(shape) > elements_of(&binding->shape))

@@ -135,7 +135,7 @@ static void pack_chunk(const struct emitter *e, const struct chunk *chunk, uint8
 
 		qeff_nsp_weights_of(&panel, w->data, w->stored, w->output_stride, w->input_stride,
 				    (chunk->first + p) * QEFF_NSP_PANEL, w->outputs);
-		qeff_nsp_pack_panel(to, w->type, w->inputs, 0, &panel);
+		qeff_nsp_pack_panel(to, w->type, w->inputs, w->scale_group, &panel);
 	}
 	/* Transposed weights are spread over the whole matrix, which the next chunk reads as well.
 	 */

@@ -63,7 +63,8 @@ static int run_passes(struct qeff_lowering *l, const struct qeff_graph *const *g
 }
 
 int qeff_lower(const struct qeff_graph *const *graphs, uint32_t num_graphs, uint32_t num_nsps,
-	       struct qeff_lowering **lowering, struct qeff_error *err)
+	       enum qeff_lower_precision precision, struct qeff_lowering **lowering,
+	       struct qeff_error *err)
 {
 	struct qeff_lowering *l;
 	int rc;
@@ -79,6 +80,7 @@ int qeff_lower(const struct qeff_graph *const *graphs, uint32_t num_graphs, uint
 	if (!l)
 		return lower_no_memory(err);
 	l->num_nsps = num_nsps;
+	l->precision = precision;
 	l->num_specs = num_graphs;
 	l->specs = calloc(num_graphs, sizeof(*l->specs));
 	rc = l->specs ? run_passes(l, graphs, err) : lower_no_memory(err);

@@ -107,6 +107,7 @@ struct lower_run {
  * @data, @stored: where it lies, and the type there
  * @output_stride, @input_stride: bytes from an output (input) to the next there
  * @type: enum qeff_nsp_type of the panels
+ * @scale_group: of int8, else 0
  * @panel_bytes, @panels: bytes of a panel, how many
  * @cost_phase: a phase of the first specialisation that uses it
  */
@@ -115,6 +116,7 @@ struct lower_weight {
 	const uint8_t *data;
 	uint8_t stored;
 	uint8_t type;
+	uint32_t scale_group;
 	uint64_t output_stride, input_stride;
 	uint32_t outputs, inputs;
 	uint64_t panel_bytes;
@@ -136,6 +138,7 @@ struct lower_state {
 	const char *name;
 	uint32_t slots, heads, positions, dim;
 	uint8_t type;
+	uint8_t element_bytes;
 	uint64_t bytes;
 	uint64_t offset; /* in DDR */
 };
@@ -167,6 +170,7 @@ struct lower_binding {
 
 struct qeff_lowering {
 	uint32_t num_nsps;
+	enum qeff_lower_precision precision;
 	uint32_t num_specs;
 	struct lower_spec *specs;
 	uint32_t num_weights, num_tables, num_states, num_bindings;

@@ -25,16 +25,40 @@
 
 struct qeff_lowering;
 
+/*
+ * What weights and retained state are stored as; nodes marked fp32 are lowered as in FP32.
+ *
+ *		products		lookups in a vocabulary		retained state
+ * FP32		f16 if stored so, else f32	the same		f32
+ * FP16		f16			f16				f16
+ * BF16		bf16			bf16				f16
+ * INT8		int8, a scale for 64	the checkpoint's own type	f16
+ *
+ * Tables that all NSPs share (norms, biases, positions, rotary tables) are always f32. A tied head
+ * shares its weights with the lookup where both have the same type; with INT8 they stand twice.
+ */
+enum qeff_lower_precision {
+	QEFF_LOWER_FP32 = 0,
+	QEFF_LOWER_FP16,
+	QEFF_LOWER_BF16,
+	QEFF_LOWER_INT8,
+};
+
+/* Weights along K that share a scale: 8.5 bits a weight. */
+#define QEFF_LOWER_SCALE_GROUP 64
+
 /**
  * qeff_lower - all passes up to the program's bytes
  * @graphs: one for each specialisation, in the program's order, alike but for their shapes
  * @num_nsps: 1 to QEFF_NSP_MAX_NSPS
+ * @precision: of everything but nodes marked fp32
  *
  * Returns 0; -ENOTSUP for a node that cannot be expressed (named, with its operator); -EINVAL for
  * graphs that do not fit each other; -EFBIG beyond the limits of the formats; -ENOMEM.
  */
 int qeff_lower(const struct qeff_graph *const *graphs, uint32_t num_graphs, uint32_t num_nsps,
-	       struct qeff_lowering **lowering, struct qeff_error *err);
+	       enum qeff_lower_precision precision, struct qeff_lowering **lowering,
+	       struct qeff_error *err);
 void qeff_lowering_free(struct qeff_lowering *lowering);
 
 /* Static work of one NSP in one specialisation. */

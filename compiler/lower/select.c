@@ -147,14 +147,33 @@ int qeff_select_table(struct select *s, const struct qeff_node *node,
 	return 0;
 }
 
+/* What @node's weights, stored as @stored, are packed as. */
+static uint8_t packed_type(const struct select *s, const struct qeff_node *node, uint8_t stored,
+			   bool lookup)
+{
+	switch (node->fp32 ? QEFF_LOWER_FP32 : s->l->precision) {
+	case QEFF_LOWER_FP16:
+		return QEFF_NSP_F16;
+	case QEFF_LOWER_BF16:
+		return QEFF_NSP_BF16;
+	case QEFF_LOWER_INT8:
+		return lookup ? stored : QEFF_NSP_I8;
+	default:
+		/* A bf16 matrix product rounds its activations; f16 is storage only. fp32 wants
+		 * exact arithmetic. */
+		return stored == QEFF_NSP_BF16 ? QEFF_NSP_F32 : stored;
+	}
+}
+
 int qeff_select_weight(struct select *s, const struct qeff_node *node,
-		       const struct qeff_value *value, bool transposed, uint32_t *weight)
+		       const struct qeff_value *value, bool transposed, bool lookup,
+		       uint32_t *weight)
 {
 	int64_t outputs = qeff_select_dim(value, transposed ? 1 : 0);
 	int64_t inputs = qeff_select_dim(value, transposed ? 0 : 1);
 	struct lower_weight *w;
 	size_t element;
-	uint8_t stored;
+	uint8_t stored, type;
 
 	if (!qeff_select_is_float(value) || !storage_type(value, &stored) || value->shape.rank != 2)
 		return qeff_select_refuse(s, node, "%s is not a matrix of floats",
@@ -164,10 +183,11 @@ int qeff_select_weight(struct select *s, const struct qeff_node *node,
 					  value->name, (long long)outputs, (long long)inputs,
 					  QEFF_NSP_MAX_WIDTH);
 	element = stored == QEFF_NSP_F32 ? 4 : 2;
+	type = packed_type(s, node, stored, lookup);
 	for (uint32_t i = 0; i < s->l->num_weights; i++) {
 		w = &s->l->weights[i];
-		if (w->data == value->data && w->outputs == outputs && w->inputs == inputs &&
-		    (w->input_stride == element) == !transposed) {
+		if (w->data == value->data && w->type == type && w->outputs == outputs &&
+		    w->inputs == inputs && (w->input_stride == element) == !transposed) {
 			*weight = i;
 			return 0;
 		}
@@ -178,14 +198,13 @@ int qeff_select_weight(struct select *s, const struct qeff_node *node,
 	w->name = value->name;
 	w->data = value->data;
 	w->stored = stored;
-	/* A bf16 matrix product rounds its activations; f16 is storage only. fp32 wants exact
-	 * arithmetic. */
-	w->type = stored == QEFF_NSP_BF16 ? QEFF_NSP_F32 : stored;
+	w->type = type;
+	w->scale_group = type == QEFF_NSP_I8 ? QEFF_LOWER_SCALE_GROUP : 0;
 	w->outputs = (uint32_t)outputs;
 	w->inputs = (uint32_t)inputs;
 	w->output_stride = transposed ? element : element * (uint64_t)inputs;
 	w->input_stride = transposed ? element * (uint64_t)outputs : element;
-	w->panel_bytes = qeff_nsp_panel_bytes(w->type, w->inputs, 0);
+	w->panel_bytes = qeff_nsp_panel_bytes(w->type, w->inputs, w->scale_group);
 	w->panels = (w->outputs + QEFF_NSP_PANEL - 1) / QEFF_NSP_PANEL;
 	*weight = s->l->num_weights - 1;
 	return 0;
@@ -303,7 +322,7 @@ static int select_gather(struct select *s, const struct qeff_node *node)
 		rc = qeff_select_table(s, node, table, entries, width, &op->in[1]);
 	} else {
 		op->nsp.u.gather.packed = 1;
-		rc = qeff_select_weight(s, node, table, false, &op->weight);
+		rc = qeff_select_weight(s, node, table, false, true, &op->weight);
 	}
 	if (rc)
 		return rc;

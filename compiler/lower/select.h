@@ -77,9 +77,11 @@ bool qeff_select_is_float(const struct qeff_value *value);
 int qeff_select_table(struct select *s, const struct qeff_node *node,
 		      const struct qeff_value *value, uint32_t rows, uint32_t columns,
 		      struct lower_ref *ref);
-/* Its numbers as packed weights; @transposed: it lies as [inputs][outputs]. */
+/* Its numbers as packed weights of @node's precision, for products or @lookup; @transposed: it lies
+ * as [inputs][outputs]. */
 int qeff_select_weight(struct select *s, const struct qeff_node *node,
-		       const struct qeff_value *value, bool transposed, uint32_t *weight);
+		       const struct qeff_value *value, bool transposed, bool lookup,
+		       uint32_t *weight);
 
 /* Nodes around attention. */
 int qeff_select_rotary(struct select *s, const struct qeff_node *node);

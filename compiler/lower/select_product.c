@@ -203,7 +203,7 @@ int qeff_select_emit_product(struct select *s, const struct select_matmul *m)
 	op = qeff_select_op(s, m->node, QEFF_NSP_MATMUL, domain);
 	if (!op)
 		return -ENOMEM;
-	rc = qeff_select_weight(s, m->node, weight, transposed, &op->weight);
+	rc = qeff_select_weight(s, m->node, weight, transposed, false, &op->weight);
 	if (rc)
 		return rc;
 	w = &s->l->weights[op->weight];
@@ -214,6 +214,7 @@ int qeff_select_emit_product(struct select *s, const struct select_matmul *m)
 	op->nsp.u.matmul.inputs = w->inputs;
 	op->nsp.u.matmul.outputs = outputs;
 	op->nsp.u.matmul.weight_type = w->type;
+	op->nsp.u.matmul.scale_group = w->scale_group;
 	op->nsp.u.matmul.function = m->function;
 	qeff_select_read(op, 0, in);
 	if (m->bias)

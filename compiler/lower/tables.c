@@ -82,12 +82,13 @@ static struct qeff_nsp_operand operand(const struct qeff_lowering *l, const stru
 static struct qeff_nsp_state state(const struct qeff_lowering *l, uint32_t index)
 {
 	const struct lower_state *from = &l->states[index];
+	uint32_t row = from->dim * from->element_bytes;
 
 	return (struct qeff_nsp_state){
 		.at = QEFF_NSP_REF(QEFF_NSP_DDR, from->offset),
-		.slot_stride = (uint64_t)from->heads * from->positions * from->dim * 4,
-		.head_stride = from->positions * from->dim * 4,
-		.position_stride = from->dim * 4,
+		.slot_stride = (uint64_t)from->heads * from->positions * row,
+		.head_stride = from->positions * row,
+		.position_stride = row,
 		.slots = from->slots,
 		.positions = from->positions,
 		.type = from->type,

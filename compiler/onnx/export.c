@@ -17,8 +17,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define DATA_FILE      "model.onnx.data"
-#define EXTERNAL_BYTES 1024 /* larger initialisers go to the data file */
 #define DATA_ALIGNMENT 4096
 #define IR_VERSION     9
 #define CHUNK	       65536 /* elements converted at a time */
@@ -26,7 +24,9 @@
 struct exporter {
 	const struct qeff_graph *graph;
 	struct qeff_arena arena;
-	struct qeff_output data;
+	const char *directory;
+	struct qeff_output *data; /* files under construction */
+	uint32_t num_data;
 	const struct qeff_onnx_function *functions[64];
 	size_t num_functions;
 	float *chunk;
@@ -79,11 +79,46 @@ static const void *elements(struct exporter *e, const struct qeff_value *v, uint
 	return e->chunk;
 }
 
+/* model.onnx.data, model_1.onnx.data, ... */
+static void name_data(char name[64], uint32_t number)
+{
+	if (number == 1)
+		strcpy(name, "model.onnx.data");
+	else
+		snprintf(name, 64, "model_%u.onnx.data", number - 1);
+}
+
+/* Opens data files up to @number. */
+static int open_data(struct exporter *e, uint32_t number)
+{
+	while (e->num_data < number) {
+		struct qeff_output *more =
+			reallocarray(e->data, e->num_data + 1u, sizeof(*e->data));
+		char name[64], *path;
+		int ret;
+
+		if (!more)
+			return out_of_memory(e);
+		e->data = more;
+		name_data(name, e->num_data + 1);
+		if (asprintf(&path, "%s/%s", e->directory, name) < 0)
+			return out_of_memory(e);
+		ret = qeff_output_open(&e->data[e->num_data], path, e->err);
+		free(path);
+		if (ret)
+			return ret;
+		e->num_data++;
+	}
+	return 0;
+}
+
 static int initialiser(struct exporter *e, const struct qeff_value *v, QeffOnnx__TensorProto **out)
 {
 	QeffOnnx__TensorProto *t = qeff_arena_alloc(&e->arena, sizeof(*t));
 	size_t element_bytes = qeff_graph_type_bytes(v->type);
+	struct qeff_output *data;
 	uint64_t count, size_bytes;
+	char location[64];
 	int ret;
 
 	if (!qeff_graph_shape_elements(&v->shape, &count) ||
@@ -111,7 +146,7 @@ static int initialiser(struct exporter *e, const struct qeff_value *v, QeffOnnx_
 		t->dims[i] = v->shape.dims[i].size;
 	*out = t;
 
-	if (size_bytes <= EXTERNAL_BYTES) {
+	if (!v->data_file) {
 		t->has_raw_data = 1;
 		t->raw_data.len = size_bytes;
 		t->raw_data.data = qeff_arena_alloc(&e->arena, size_bytes);
@@ -121,7 +156,12 @@ static int initialiser(struct exporter *e, const struct qeff_value *v, QeffOnnx_
 			memcpy(t->raw_data.data, elements(e, v, 0, count), size_bytes);
 		return 0;
 	}
-	ret = qeff_output_align(&e->data, DATA_ALIGNMENT, e->err);
+	ret = open_data(e, v->data_file);
+	if (ret)
+		return ret;
+	name_data(location, v->data_file);
+	data = &e->data[v->data_file - 1];
+	ret = qeff_output_align(data, DATA_ALIGNMENT, e->err);
 	if (ret)
 		return ret;
 	t->has_data_location = 1;
@@ -129,8 +169,9 @@ static int initialiser(struct exporter *e, const struct qeff_value *v, QeffOnnx_
 	t->external_data = qeff_arena_alloc(&e->arena, 3 * sizeof(*t->external_data));
 	if (!t->external_data)
 		return out_of_memory(e);
-	t->external_data[0] = entry(&e->arena, "location", DATA_FILE);
-	t->external_data[1] = entry(&e->arena, "offset", format_u64(&e->arena, e->data.offset));
+	t->external_data[0] = entry(&e->arena, "location",
+				    qeff_arena_copy(&e->arena, location, strlen(location)));
+	t->external_data[1] = entry(&e->arena, "offset", format_u64(&e->arena, data->offset));
 	t->external_data[2] = entry(&e->arena, "length", format_u64(&e->arena, size_bytes));
 	t->n_external_data = 3;
 	if (e->arena.failed)
@@ -138,7 +179,7 @@ static int initialiser(struct exporter *e, const struct qeff_value *v, QeffOnnx_
 	for (uint64_t first = 0; !ret && first < count; first += CHUNK) {
 		size_t part = count - first < CHUNK ? count - first : CHUNK;
 
-		ret = qeff_output_write(&e->data, elements(e, v, first, part), part * element_bytes,
+		ret = qeff_output_write(data, elements(e, v, first, part), part * element_bytes,
 					e->err);
 	}
 	return ret;
@@ -347,12 +388,14 @@ static int write_model(struct exporter *e, const char *path, const char *transfo
 	uint8_t *packed;
 	int ret = fill_graph(e, &graph);
 
-	if (ret) {
-		qeff_output_abort(&e->data);
-		return ret;
-	}
 	/* the data first: a model whose data is missing would be half a file */
-	ret = qeff_output_commit(&e->data, e->err);
+	for (uint32_t i = 0; i < e->num_data; i++) {
+		if (ret)
+			qeff_output_abort(&e->data[i]);
+		else
+			ret = qeff_output_commit(&e->data[i], e->err);
+	}
+	free(e->data);
 	if (ret)
 		return ret;
 	onnx.domain = (char *)"";
@@ -390,8 +433,8 @@ static int write_model(struct exporter *e, const char *path, const char *transfo
 int qeff_onnx_export(const struct qeff_graph *graph, const char *directory, const char *transforms,
 		     struct qeff_error *err)
 {
-	struct exporter e = { .graph = graph, .err = err };
-	char *model_path = NULL, *data_path = NULL, text[128];
+	struct exporter e = { .graph = graph, .directory = directory, .err = err };
+	char *model_path = NULL, text[128];
 	int ret;
 
 	if (mkdir(directory, 0777) < 0 && errno != EEXIST) {
@@ -400,19 +443,14 @@ int qeff_onnx_export(const struct qeff_graph *graph, const char *directory, cons
 				      qeff_strerror(-ret, text, sizeof(text)));
 	}
 	e.chunk = malloc(CHUNK * sizeof(*e.chunk));
-	if (!e.chunk || asprintf(&model_path, "%s/model.onnx", directory) < 0 ||
-	    asprintf(&data_path, "%s/" DATA_FILE, directory) < 0) {
+	if (!e.chunk || asprintf(&model_path, "%s/model.onnx", directory) < 0) {
 		ret = out_of_memory(&e);
 		goto out;
 	}
-	ret = qeff_output_open(&e.data, data_path, err);
-	if (ret)
-		goto out;
 	ret = write_model(&e, model_path, transforms);
 out:
 	qeff_arena_free(&e.arena);
 	free(e.chunk);
 	free(model_path);
-	free(data_path);
 	return ret;
 }

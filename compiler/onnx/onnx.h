@@ -7,8 +7,9 @@
 
 /**
  * qeff_onnx_export - write @graph as an ONNX model
- * @directory: made if it does not exist; receives model.onnx and model.onnx.data (initialisers over
- *1 KiB, each at a multiple of 4096 bytes), each of them whole or not at all
+ * @directory: made if it does not exist; receives model.onnx and the data files that initialisers
+ *	       name (SplitTensors): model.onnx.data, model_1.onnx.data, ..., where each stands at
+ *	       a multiple of 4096 bytes. Each file is there whole or not at all
  * @transforms: names of the transforms applied, comma separated, kept in the model's metadata
  *
  * Symbolic dimensions stay symbolic. Operators of the qeff domain come with function bodies in

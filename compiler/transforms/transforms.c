@@ -17,10 +17,28 @@ static bool wants_pooling(const struct qeff_transform_options *options)
 	return options->pooling;
 }
 
+static bool wants_fp32_nodes(const struct qeff_transform_options *options)
+{
+	return options->num_fp32_nodes;
+}
+
+static bool wants_fp16(const struct qeff_transform_options *options)
+{
+	return options->fp16;
+}
+
+static bool wants_data_files(const struct qeff_transform_options *options)
+{
+	return options->data_files;
+}
+
 const struct qeff_transform qeff_transforms[] = {
-	{ "CustomOps", always, qeff_transform_custom_ops },
-	{ "KVCache", wants_kv_cache, qeff_transform_kv_cache },
-	{ "Pooling", wants_pooling, qeff_transform_pooling },
+	{ "CustomOps", always, false, qeff_transform_custom_ops },
+	{ "KVCache", wants_kv_cache, true, qeff_transform_kv_cache },
+	{ "Pooling", wants_pooling, true, qeff_transform_pooling },
+	{ "FP32Nodes", wants_fp32_nodes, true, qeff_transform_fp32_nodes },
+	{ "FP16Clip", wants_fp16, false, qeff_transform_fp16_clip },
+	{ "SplitTensors", wants_data_files, false, qeff_transform_split_tensors },
 };
 
 const size_t qeff_num_transforms = sizeof(qeff_transforms) / sizeof(qeff_transforms[0]);
@@ -42,7 +60,7 @@ int qeff_transforms_apply(struct qeff_graph *graph, const struct qeff_transform_
 		ret = t->apply(graph, options, &changes, err);
 		if (ret)
 			return qeff_error_prefix(err, ret, "%s", t->name);
-		if (!changes && t->wanted != always)
+		if (!changes && t->demanded)
 			return qeff_error_set(err, -EINVAL,
 					      "%s: graph \"%s\" has nothing that it applies to",
 					      t->name, graph->name);

@@ -17,17 +17,30 @@
  * @kv_cache: keep keys and values in retained state (decoders)
  * @pooling: "mean", "cls", "max", "last", or NULL for none (encoders)
  * @normalize: L2-normalise what was pooled
+ * @fp32_nodes: globs (fnmatch; * matches dots and slashes as well) of names of the nodes that stay
+ *		in fp32
+ * @num_fp32_nodes: how many globs
+ * @fp16: clamp initialisers to what f16 can hold
+ * @data_files: spread large initialisers over ONNX data files
+ * @data_file_bytes: of which each holds at most so many; 0: QEfficient's 10 GiB
  */
 struct qeff_transform_options {
 	bool kv_cache;
 	const char *pooling;
 	bool normalize;
+	const char *const *fp32_nodes;
+	size_t num_fp32_nodes;
+	bool fp16;
+	bool data_files;
+	uint64_t data_file_bytes;
 };
 
 struct qeff_transform {
 	const char *name;
 	/* Whether the options ask for it. */
 	bool (*wanted)(const struct qeff_transform_options *options);
+	/* Wanted, it must find something to change. */
+	bool demanded;
 	int (*apply)(struct qeff_graph *graph, const struct qeff_transform_options *options,
 		     uint32_t *changes, struct qeff_error *err);
 };
@@ -50,8 +63,8 @@ struct qeff_transforms_applied {
 	} transform[QEFF_MAX_TRANSFORMS];
 };
 
-/* Applies the wanted ones. Fails with -EINVAL where a wanted one finds nothing to change (pooling
- * asked of a decoder). On failure the graph is not to be used further. */
+/* Applies the wanted ones. Fails with -EINVAL where a demanded one finds nothing to change
+ * (pooling asked of a decoder). On failure the graph is not to be used further. */
 int qeff_transforms_apply(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			  struct qeff_transforms_applied *applied, struct qeff_error *err);
 
@@ -63,5 +76,14 @@ int qeff_transform_kv_cache(struct qeff_graph *graph, const struct qeff_transfor
 			    uint32_t *changes, struct qeff_error *err);
 int qeff_transform_pooling(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			   uint32_t *changes, struct qeff_error *err);
+/* Marks nodes; -EINVAL if a pattern matches none: a name misspelt would pass unseen. */
+int qeff_transform_fp32_nodes(struct qeff_graph *graph,
+			      const struct qeff_transform_options *options, uint32_t *changes,
+			      struct qeff_error *err);
+int qeff_transform_fp16_clip(struct qeff_graph *graph, const struct qeff_transform_options *options,
+			     uint32_t *changes, struct qeff_error *err);
+int qeff_transform_split_tensors(struct qeff_graph *graph,
+				 const struct qeff_transform_options *options, uint32_t *changes,
+				 struct qeff_error *err);
 
 #endif

@@ -22,6 +22,8 @@ struct lowered_options {
 	uint32_t seqs[4], num_seqs;
 	const char *pooling;
 	bool normalize;
+	enum qeff_lower_precision precision;
+	const char *fp32_nodes; /* a glob, or NULL */
 };
 
 struct lowered {
@@ -29,6 +31,7 @@ struct lowered {
 	struct qeff_model_info info;
 	struct qeff_graph *graph, *bound[4];
 	uint32_t num_bound;
+	enum qeff_lower_precision precision;
 	struct qeff_lowering *l;
 	struct qeff_bytes constants; /* as streamed */
 	uint8_t *aligned, *ddr, *scratch, *shadow;
@@ -63,8 +66,8 @@ static inline void lowered_start(struct lowered *m, uint32_t num_nsps)
 	const struct qeff_lower_sink sink = { .write = lowered_take, .user = &m->constants };
 	struct qeff_error err = { 0 };
 
-	if (qeff_lower((const struct qeff_graph *const *)m->bound, m->num_bound, num_nsps, &m->l,
-		       &err))
+	if (qeff_lower((const struct qeff_graph *const *)m->bound, m->num_bound, num_nsps,
+		       m->precision, &m->l, &err))
 		lowered_die("lower", &err);
 	if (qeff_lower_emit(m->l, &sink, &err))
 		lowered_die("emit", &err);
@@ -84,7 +87,11 @@ static inline struct lowered *lowered_open(const char *model, const struct lower
 {
 	const struct qeff_transform_options transforms = { .kv_cache = o->positions != 0,
 							   .pooling = o->pooling,
-							   .normalize = o->normalize };
+							   .normalize = o->normalize,
+							   .fp32_nodes = &o->fp32_nodes,
+							   .num_fp32_nodes = o->fp32_nodes ? 1 : 0,
+							   .fp16 = o->precision ==
+								   QEFF_LOWER_FP16 };
 	struct qeff_model_options options = { .positions = o->positions };
 	struct lowered *m = calloc(1, sizeof(*m));
 	struct qeff_transforms_applied applied = { 0 };
@@ -93,6 +100,7 @@ static inline struct lowered *lowered_open(const char *model, const struct lower
 
 	if (!m)
 		abort();
+	m->precision = o->precision;
 	for (uint32_t i = 0; !o->positions && i < o->num_seqs; i++)
 		if (o->seqs[i] > options.positions)
 			options.positions = o->seqs[i];

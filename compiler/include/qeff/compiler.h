@@ -48,10 +48,25 @@ enum qeff_compile_normalize {
 	QEFF_COMPILE_NORMALIZE_YES,
 };
 
+/*
+ * What matrix products compute with. Sums, softmax, norms, rotary embeddings and residuals are fp32
+ * always.
+ *
+ * FP32: fp32 arithmetic; weights are stored in their own type where that is exact.
+ * FP16: weights and KV cache are stored as f16 (clamped to its range), arithmetic is fp32.
+ * BF16: weights are bf16, activations are rounded to bf16 where they meet them; KV cache f16.
+ * INT8: weights are int8 codes with a scale for 64 of them, activations int8 codes with a scale for
+ *	 32; embedding tables keep the checkpoint's type; KV cache f16.
+ */
 enum qeff_compile_precision {
-	QEFF_COMPILE_FP32 =
-		0, /* fp32 arithmetic; weights are stored in their own type where that is exact */
+	QEFF_COMPILE_FP32 = 0,
+	QEFF_COMPILE_FP16,
+	QEFF_COMPILE_BF16,
+	QEFF_COMPILE_INT8,
 };
+
+/* "fp32", "fp16", ...; static text, "?" for others. */
+QEFF_API const char *qeff_compile_precision_name(enum qeff_compile_precision precision);
 
 enum qeff_compile_stage {
 	QEFF_COMPILE_STAGE_READ = 0, /* config and checkpoint */
@@ -79,7 +94,12 @@ QEFF_API const char *qeff_compile_stage_name(enum qeff_compile_stage stage);
  * @ctx_len: decoders: positions in the KV cache; 0 means 128, or what the model has if that is less
  * @pooling: encoders
  * @normalize: encoders
- * @precision: of the arithmetic
+ * @precision: of the matrix products
+ * @fp32_nodes: globs (as fnmatch has them, * matches everything) of names of the transformed
+ *		graph's nodes that stay in fp32 whatever @precision says: a product's weights, a
+ *		lookup's table, the state that a CtxScatter writes. One that matches nothing is an
+ *		error
+ * @num_fp32_nodes: entries of @fp32_nodes
  * @onnx_dir: folder that receives the transformed graph as ONNX, or NULL
  * @progress: called from the calling thread as work proceeds, or NULL; @done of @total in a unit
  *	      of the stage's own
@@ -99,6 +119,8 @@ struct qeff_compile_options {
 	enum qeff_compile_pooling pooling;
 	enum qeff_compile_normalize normalize;
 	enum qeff_compile_precision precision;
+	const char *const *fp32_nodes;
+	size_t num_fp32_nodes;
 	const char *onnx_dir;
 	void (*progress)(void *user, enum qeff_compile_stage stage, uint64_t done, uint64_t total);
 	void *user;
@@ -141,6 +163,8 @@ struct qeff_compile_specialisation {
  * @warnings: sentences about what was ignored, such as weights that the model has no use for
  * @num_warnings: how many
  * @num_cores: NSPs
+ * @precision: as asked for
+ * @fp32_nodes: nodes that the globs of the options kept in fp32
  * @specialisations: in the program's order
  * @num_specialisations: how many
  * @operations, @tiles: entries of the program's tables
@@ -162,6 +186,8 @@ struct qeff_compile_summary {
 	char **warnings;
 	uint32_t num_warnings;
 	uint32_t num_cores;
+	enum qeff_compile_precision precision;
+	uint32_t fp32_nodes;
 	struct qeff_compile_specialisation *specialisations;
 	uint32_t num_specialisations;
 	uint64_t operations;

@@ -436,7 +436,7 @@ static void wrong_use_is_told(void)
 		{ LLAMA, "-o @ --num-cores 0", 2, "positive number" },
 		{ LLAMA, "-o @ --ctx-len 12x", 2, "\"12x\"" },
 		{ LLAMA, "-o @ --seq-len 8,,9", 2, "positive number" },
-		{ LLAMA, "-o @ --precision fp16", 2, "fp16" },
+		{ LLAMA, "-o @ --precision fp8", 2, "fp8" },
 		{ BERT, "-o @ --pooling median", 2, "median" },
 		{ LLAMA, "-o @ --no-such-option", 2, "no-such-option" },
 		{ LLAMA, "-o @ --ctx-len 257", 1,
