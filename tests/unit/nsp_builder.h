@@ -397,6 +397,12 @@ static inline float *nsp_randoms(uint32_t *seed, size_t count)
 	return values;
 }
 
+/* How far off a result is; infinitely, if it is NaN, which fmax() would overlook. */
+static inline double nsp_off(double got, double want)
+{
+	return got == got ? __builtin_fabs(got - want) : __builtin_inf();
+}
+
 /* The instruction sets this machine has. */
 static inline size_t nsp_isas(const char *names[3])
 {

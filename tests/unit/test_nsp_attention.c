@@ -114,7 +114,7 @@ static void check_row(const struct attention_case *c, const struct live *live, u
 		for (uint32_t key = first; key < end; key++)
 			want += exp(scores[key] - most) / total *
 				kv_number(c, entry, kv, key, d, 1);
-		*worst = fmax(*worst, fabs(out[d] - want));
+		*worst = fmax(*worst, nsp_off(out[d], want));
 	}
 }
 
@@ -229,8 +229,10 @@ static void fill_input(int64_t *input, uint32_t first0, uint32_t count0, uint32_
 		       uint32_t count1, uint32_t position0, uint32_t position1)
 {
 	for (uint32_t i = 0; i < SEQ; i++) {
-		input[i] = i >= first0 && i < first0 + count0 ? (int64_t)position0 + i - first0 : -1;
-		input[SEQ + i] = i >= first1 && i < first1 + count1 ? (int64_t)position1 + i - first1 : -1;
+		input[i] =
+			i >= first0 && i < first0 + count0 ? (int64_t)position0 + i - first0 : -1;
+		input[SEQ + i] =
+			i >= first1 && i < first1 + count1 ? (int64_t)position1 + i - first1 : -1;
 	}
 }
 

@@ -176,7 +176,7 @@ static void check(const struct matmul_case *c, const struct matmul_data *d, cons
 			if (c->epilogue & 4)
 				sum += d->add[r * c->outputs + n];
 			worst = fmax(worst,
-				     (fabs(d->out[r * c->outputs + n] - sum) - step * fabs(sum)) /
+				     (nsp_off(d->out[r * c->outputs + n], sum) - step * fabs(sum)) /
 					     size);
 		}
 	if (!(worst < 2e-6))
