@@ -7,7 +7,7 @@ set -eu
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "${0%/*}/common.sh"
 
-qemu=qemu-system-x86_64
+qemu='qemu-system-x86_64'
 
 recent() { # command...: is it a QEMU of 10.1 or newer, with the device?
     version=$("$@" --version 2>/dev/null | sed -n '1s/.*version \([0-9]*\)\.\([0-9]*\).*/\1 \2/p')
@@ -51,9 +51,10 @@ Dpkg::Options { "--force-unsafe-io"; };
 EOF
     export DEBIAN_FRONTEND=noninteractive
     in_root_quiet apt-get -qq update || skip "the package lists of Debian 13 cannot be had"
-    in_root_quiet apt-get -qq -y -t trixie-backports install qemu-system-x86 seabios ipxe-qemu &&
-        in_root_quiet apt-get -qq -y install gcc-14 make libc6-dev libelf1t64 dkms kmod xz-utils ||
+    in_root_quiet apt-get -qq -y -t trixie-backports install qemu-system-x86 seabios ipxe-qemu ||
         skip "QEMU cannot be installed in the Debian 13 root"
+    in_root_quiet apt-get -qq -y install gcc-14 make libc6-dev libelf1t64 dkms kmod xz-utils ||
+        skip "the compiler of the newest kernel cannot be installed in the Debian 13 root"
     in_root_quiet apt-get -qq clean
     touch "$root/complete"
 fi
