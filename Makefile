@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The front door. Everything behind it is meson (userspace) and Kbuild (the module).
 BUILD ?= build
-MESON_FLAGS ?=
+MESON_FLAGS ?= -Dwerror=true
 PREFIX ?= /usr/local
 DESTDIR ?=
 VERSION := $(shell cat VERSION)
