@@ -435,6 +435,8 @@ enum qeff_nsp_fault {
 	/* Debug: a phase changed arena bytes it did not declare. value: offset in DDR, op: phase.
 	 */
 	QEFF_NSP_FAULT_POISON = 5,
+	/* A transfer of its inputs failed; set by the card. */
+	QEFF_NSP_FAULT_INPUT = 6,
 };
 
 /* What the NSPs report of each inference: the descriptor's stats buffer. */

@@ -153,6 +153,9 @@ static int fault_sentence(const struct qeff_slot *slot, const struct qeff_nsp_st
 				      "phase %" PRIu32 " wrote byte %" PRId64
 				      " of device memory, which it does not declare",
 				      stats->fault_op, stats->fault_value);
+	case QEFF_NSP_FAULT_INPUT:
+		return qeff_error_set(err, -EIO,
+				      "an input of the inference did not reach the card");
 	default:
 		return qeff_error_set(err, -EFAULT,
 				      "the NSPs report fault %" PRIu32 ", value %" PRId64,

@@ -18,9 +18,6 @@
 #define DOORBELL_INPUT	 0u
 #define DOORBELL_OUTPUT	 4u
 
-/* Reported with an inference whose inputs did not arrive. */
-#define FAULT_INPUT ((enum qeff_nsp_fault)6)
-
 /**
  * struct qeff_nsp_group
  * @busy: an inference is queued or runs; guarded by the channel's lock
@@ -59,7 +56,7 @@ static uint32_t job_begin(struct qeff_job *job)
 	group->began_us = time_us(group);
 	phases = qeff_nsp_begin(group->instance);
 	if (group->input_failed)
-		qeff_nsp_set_fault(group->instance, FAULT_INPUT, 0, 0, 0);
+		qeff_nsp_set_fault(group->instance, QEFF_NSP_FAULT_INPUT, 0, 0, 0);
 	return phases;
 }
 

@@ -130,7 +130,7 @@ static void test_faults(void)
 			CU_ASSERT_EQUAL(stats->fault_value, 5);
 			break;
 		case 6:
-			CU_ASSERT_EQUAL(stats->fault, 6);
+			CU_ASSERT_EQUAL(stats->fault, QEFF_NSP_FAULT_INPUT);
 			break;
 		default:
 			CU_ASSERT_EQUAL(stats->fault, 0);
