@@ -203,7 +203,7 @@ void client_map_ram(struct client *c, bool scattered)
 	c->ram = mmap(NULL, GUEST_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CU_ASSERT_PTR_NOT_EQUAL_FATAL(c->ram, MAP_FAILED);
 	for (size_t i = 0; i < count; i++) {
-		/* an odd multiplier makes a permutation of what is a multiple of it no longer */
+		/* a permutation: 5237 has no factor in common with 12288 pages */
 		size_t from = i * 5237 % count;
 
 		if (client_map(c, GUEST_BASE + i * piece, piece, from * piece, c->memory, 3))
