@@ -36,6 +36,23 @@ sanitize:
 	ninja -C $(BUILD)-sanitize
 	@scripts/check.sh $(BUILD)-sanitize unit integration
 
+# The module in VMs on Debian's own kernels, with the card on an emulated PCIe bus. What it needs is fetched once.
+check-vm:
+	@scripts/deps.sh check
+	@tests/vm/deps.sh
+	@$(MAKE) --no-print-directory all
+	@tests/vm/prepare.sh
+	@scripts/check.sh $(BUILD) vm
+
+# The sources of the module where DKMS looks for them, and nothing else.
+dkms_src = $(DESTDIR)/usr/src/qeff-$(VERSION)
+dkms-install:
+	install -d $(dkms_src)/driver $(dkms_src)/uapi
+	install -m 644 Kbuild VERSION $(dkms_src)/
+	install -m 644 $(wildcard driver/*.[ch]) $(dkms_src)/driver/
+	install -m 644 $(wildcard uapi/*.h) $(dkms_src)/uapi/
+	sed 's/#MODULE_VERSION#/$(VERSION)/' dkms.conf >$(dkms_src)/dkms.conf
+
 bench: all
 	@scripts/bench.sh $(BUILD)
 
@@ -53,4 +70,4 @@ install: all
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
-.PHONY: all demo check check-long sanitize bench format lint install clean
+.PHONY: all demo check check-long check-vm dkms-install sanitize bench format lint install clean

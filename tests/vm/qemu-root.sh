@@ -51,10 +51,9 @@ Dpkg::Options { "--force-unsafe-io"; };
 EOF
     export DEBIAN_FRONTEND=noninteractive
     in_root_quiet apt-get -qq update || skip "the package lists of Debian 13 cannot be had"
-    in_root_quiet apt-get -qq -y -t trixie-backports install qemu-system-x86 seabios ipxe-qemu ||
-        skip "QEMU cannot be installed in the Debian 13 root"
-    in_root_quiet apt-get -qq -y install gcc-14 make libc6-dev libelf1t64 dkms kmod xz-utils ||
-        skip "the compiler of the newest kernel cannot be installed in the Debian 13 root"
+    in_root_quiet apt-get -qq -y -t trixie-backports install qemu-system-x86 seabios ipxe-qemu \
+        gcc-14 make libc6-dev libelf-dev dkms kmod pahole openssl xz-utils ||
+        skip "QEMU and the newest kernel's compiler cannot be installed in the Debian 13 root"
     in_root_quiet apt-get -qq clean
     touch "$root/complete"
 fi
