@@ -9,8 +9,8 @@
 
 #include "qeff_device.h"
 
-#define QEFF_LOG_BUFFERS	16
-#define QEFF_LOG_BYTES		512
+#define QEFF_LOG_BUFFERS 16
+#define QEFF_LOG_BYTES	 512
 
 struct qeff_log_buffer {
 	struct work_struct work;
@@ -129,10 +129,7 @@ static void qeff_log_remove(struct mhi_device *mhi_dev)
 		cancel_work_sync(&log->buffers[i].work);
 }
 
-static const struct mhi_device_id qeff_log_ids[] = {
-	{ .chan = "QEFF_LOGGING" },
-	{ }
-};
+static const struct mhi_device_id qeff_log_ids[] = { { .chan = "QEFF_LOGGING" }, {} };
 
 struct mhi_driver qeff_bootlog_driver = {
 	.id_table = qeff_log_ids,

@@ -85,7 +85,7 @@ static inline void vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
 void qeff_show_fdinfo(struct drm_printer *p, struct drm_file *file);
 
 #if QEFF_KERNEL(6, 5)
-#define QEFF_DRIVER_FDINFO .show_fdinfo = qeff_show_fdinfo,
+#define QEFF_DRIVER_FDINFO   .show_fdinfo = qeff_show_fdinfo,
 #define qeff_fop_show_fdinfo drm_show_fdinfo
 #else
 #define QEFF_DRIVER_FDINFO

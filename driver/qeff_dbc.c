@@ -247,14 +247,23 @@ QEFF_DBC_ATTR(13);
 QEFF_DBC_ATTR(14);
 QEFF_DBC_ATTR(15);
 
-static struct attribute *qeff_dbc_attrs[] = {
-	&qeff_dbc_attr_0.attr.attr,  &qeff_dbc_attr_1.attr.attr,  &qeff_dbc_attr_2.attr.attr,
-	&qeff_dbc_attr_3.attr.attr,  &qeff_dbc_attr_4.attr.attr,  &qeff_dbc_attr_5.attr.attr,
-	&qeff_dbc_attr_6.attr.attr,  &qeff_dbc_attr_7.attr.attr,  &qeff_dbc_attr_8.attr.attr,
-	&qeff_dbc_attr_9.attr.attr,  &qeff_dbc_attr_10.attr.attr, &qeff_dbc_attr_11.attr.attr,
-	&qeff_dbc_attr_12.attr.attr, &qeff_dbc_attr_13.attr.attr, &qeff_dbc_attr_14.attr.attr,
-	&qeff_dbc_attr_15.attr.attr, NULL
-};
+static struct attribute *qeff_dbc_attrs[] = { &qeff_dbc_attr_0.attr.attr,
+					      &qeff_dbc_attr_1.attr.attr,
+					      &qeff_dbc_attr_2.attr.attr,
+					      &qeff_dbc_attr_3.attr.attr,
+					      &qeff_dbc_attr_4.attr.attr,
+					      &qeff_dbc_attr_5.attr.attr,
+					      &qeff_dbc_attr_6.attr.attr,
+					      &qeff_dbc_attr_7.attr.attr,
+					      &qeff_dbc_attr_8.attr.attr,
+					      &qeff_dbc_attr_9.attr.attr,
+					      &qeff_dbc_attr_10.attr.attr,
+					      &qeff_dbc_attr_11.attr.attr,
+					      &qeff_dbc_attr_12.attr.attr,
+					      &qeff_dbc_attr_13.attr.attr,
+					      &qeff_dbc_attr_14.attr.attr,
+					      &qeff_dbc_attr_15.attr.attr,
+					      NULL };
 
 const struct attribute_group qeff_dbc_group = {
 	.attrs = qeff_dbc_attrs,

@@ -6,10 +6,10 @@
  * Locks, outermost first:
  *   reset_lock      a card is powered down and up by one thread at a time; never taken by an ioctl
  *   control.lock    one control message is mapped and put on its channel at a time
- *   dbc.lock        who owns a channel, its ring memory, which buffers are sliced for it, submission
- *   bo.lock         whether and for which channel a buffer is sliced
- *   dbc.queue_lock  what is queued on a channel (spinlock; interrupt threads take it too)
- *   control.pending_lock, state_lock (spinlocks, innermost)
+ *   dbc.lock        who owns a channel, its ring memory, which buffers are sliced for it,
+ * submission bo.lock         whether and for which channel a buffer is sliced dbc.queue_lock  what
+ * is queued on a channel (spinlock; interrupt threads take it too) control.pending_lock, state_lock
+ * (spinlocks, innermost)
  *
  * No lock is held while user memory is touched or a reply is waited for, so that no user can hold
  * up a reset. A reset needs no other gate: it makes the state OFFLINE, wakes every waiter, and,
@@ -36,7 +36,7 @@
 #include "qeff_accel.h"
 #include "qeff_wire.h"
 
-#define QEFF_DBCS	  QAIC_MAX_DBCS
+#define QEFF_DBCS	   QAIC_MAX_DBCS
 #define QEFF_BOOTLOG_BYTES SZ_64K
 
 enum qeff_state {
@@ -61,9 +61,9 @@ struct qeff_user {
 	struct qeff_device *qdev;
 	int handle;
 	atomic_t chunk_id;
-	bool terminated;		/* the card has forgotten it; read under dbc.lock */
-	atomic64_t busy_ns;		/* time its channels had something queued */
-	struct qeff_exchange *goodbye;	/* made at open, so that close cannot lack memory */
+	bool terminated;	       /* the card has forgotten it; read under dbc.lock */
+	atomic64_t busy_ns;	       /* time its channels had something queued */
+	struct qeff_exchange *goodbye; /* made at open, so that close cannot lack memory */
 };
 
 /* Ring memory of a channel: requests from its start, responses up to its end. */
@@ -88,32 +88,32 @@ struct qeff_dbc {
 	struct qeff_device *qdev;
 	unsigned int id;
 	void __iomem *regs;
-	int irq;			/* its own vector, or 0: shared, or polling */
+	int irq; /* its own vector, or 0: shared, or polling */
 
-	struct mutex lock;
+	struct mutex lock; /* see above */
 	struct qeff_user *owner;
-	bool enabled;			/* false while its DEACTIVATE is on its way */
+	bool enabled; /* false while its DEACTIVATE is on its way */
 	bool releasing;
 	enum qeff_dbc_state state;
-	struct list_head bos;		/* sliced for this channel */
-	wait_queue_head_t idle;		/* owner has become NULL */
+	struct list_head bos;	/* sliced for this channel */
+	wait_queue_head_t idle; /* owner has become NULL */
 
-	spinlock_t queue_lock;
+	spinlock_t queue_lock; /* what follows, but for poll_work */
 	struct qeff_ring ring;
 	struct qeff_req *req;
 	struct qeff_rsp *rsp;
-	u32 req_tail;			/* ours, as last written */
-	u32 req_head;			/* the card's, as last read */
-	u32 rsp_head;			/* ours, as last written */
+	u32 req_tail; /* ours, as last written */
+	u32 req_head; /* the card's, as last read */
+	u32 rsp_head; /* ours, as last written */
 	u16 next_id;
-	struct list_head queue;		/* buffers, in order of submission */
-	u32 queued;			/* buffers in it */
+	struct list_head queue; /* buffers, in order of submission */
+	u32 queued;		/* buffers in it */
 	ktime_t busy_since;
 	struct qeff_counters counters;
 
-	unsigned int fruitless;		/* interrupts in a row that brought nothing */
-	bool poll;			/* no interrupts: poll_work while something is queued */
-	bool irq_off;			/* storm: the vector was disabled */
+	unsigned int fruitless; /* interrupts in a row that brought nothing */
+	bool poll;		/* no interrupts: poll_work while something is queued */
+	bool irq_off;		/* storm: the vector was disabled */
 	struct work_struct poll_work;
 };
 
@@ -134,11 +134,11 @@ struct qeff_perf {
 
 struct qeff_bo {
 	struct drm_gem_object base;
-	struct sg_table *sgt;		/* own pages; of an imported one: while sliced */
+	struct sg_table *sgt; /* own pages; of an imported one: while sliced */
 	bool imported;
 
-	struct mutex lock;
-	struct qeff_dbc *dbc;		/* changes under dbc.lock and bo.lock, both */
+	struct mutex lock;    /* what follows, but for the queue's */
+	struct qeff_dbc *dbc; /* changes under dbc.lock and bo.lock, both */
 	struct list_head dbc_node;
 	enum dma_data_direction dir;
 	struct qeff_slice *slices;
@@ -151,10 +151,10 @@ struct qeff_bo {
 	bool queued;
 	u16 id;
 	u32 responses_left;
-	u32 submitted;			/* counts executions */
+	u32 submitted; /* counts executions */
 	u32 completed;
-	int status;			/* of the one that is queued, so far */
-	int result;			/* of the last one that ended */
+	int status; /* of the one that is queued, so far */
+	int result; /* of the last one that ended */
 	u64 bytes;
 	ktime_t called;
 	ktime_t told;
@@ -165,19 +165,19 @@ struct qeff_bo {
 #define to_qeff_bo(obj) container_of(obj, struct qeff_bo, base)
 
 struct qeff_control {
-	struct mutex lock;
-	struct mhi_device *mhi;		/* while open */
+	struct mutex lock;	/* see above */
+	struct mhi_device *mhi; /* while open */
 	bool open;
 	bool crc;
 	u32 sequence;
-	u32 spare_rx;			/* receive buffers queued for replies that nobody asked for */
+	u32 spare_rx; /* receive buffers queued for replies that nobody asked for */
 	struct work_struct boot_work;
-	struct list_head shown;		/* exchanges with memory that is mapped for the card */
+	struct list_head shown; /* exchanges with memory that is mapped for the card */
 
-	spinlock_t pending_lock;
-	struct list_head pending;	/* exchanges whose reply is awaited */
-	struct list_head doomed;	/* exchanges whose memory the card may reach until it is reset */
-	u32 quiet_epoch;		/* exchanges of earlier epochs are out of the card's reach */
+	spinlock_t pending_lock;  /* what follows */
+	struct list_head pending; /* exchanges whose reply is awaited */
+	struct list_head doomed;  /* exchanges whose memory the card may reach until it is reset */
+	u32 quiet_epoch;	  /* exchanges of earlier epochs are out of the card's reach */
 };
 
 struct qeff_ras_counts {
@@ -192,16 +192,16 @@ struct qeff_device {
 	void __iomem *mhi_regs;
 	void __iomem *dbc_regs;
 	bool one_vector;
-	struct list_head node;		/* all cards, for netlink */
+	struct list_head node; /* all cards, for netlink */
 	u32 index;
 
-	spinlock_t state_lock;
+	spinlock_t state_lock; /* state, epoch, removed */
 	enum qeff_state state;
-	u32 epoch;			/* counts how often the card went away */
+	u32 epoch; /* counts how often the card went away */
 	bool removed;
 	u32 resets;
 
-	struct mutex reset_lock;
+	struct mutex reset_lock; /* the card is stopped or started */
 	struct work_struct reset_work;
 	bool mhi_up;
 	struct mhi_controller *mhi;
@@ -211,7 +211,7 @@ struct qeff_device {
 	struct qeff_dbc dbc[QEFF_DBCS];
 	struct qeff_timesync *timesync;
 
-	struct mutex log_lock;
+	struct mutex log_lock; /* bootlog */
 	char *bootlog;
 	size_t bootlog_len;
 

@@ -13,11 +13,11 @@
 
 #include "qeff_device.h"
 
-#define QEFF_BARS	(BIT(0) | BIT(2) | BIT(4))
-#define QEFF_MHI_BAR	0
-#define QEFF_DBC_BAR	2
-#define QEFF_VECTORS	(1 + QEFF_DBCS)
-#define QEFF_MSIS	32
+#define QEFF_BARS    (BIT(0) | BIT(2) | BIT(4))
+#define QEFF_MHI_BAR 0
+#define QEFF_DBC_BAR 2
+#define QEFF_VECTORS (1 + QEFF_DBCS)
+#define QEFF_MSIS    32
 
 bool qeff_polling;
 module_param_named(datapath_polling, qeff_polling, bool, 0400);
@@ -249,19 +249,17 @@ void qeff_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 
 /* ---- the DRM driver ---- */
 
-static const struct file_operations qeff_fops = {
-	.owner = THIS_MODULE,
-	.open = QEFF_NODE_OPEN,
-	.release = drm_release,
-	.unlocked_ioctl = drm_ioctl,
-	.compat_ioctl = drm_compat_ioctl,
-	.poll = drm_poll,
-	.read = drm_read,
-	.llseek = noop_llseek,
-	.mmap = drm_gem_mmap,
-	.show_fdinfo = qeff_fop_show_fdinfo,
-	QEFF_FOP_FLAGS
-};
+static const struct file_operations qeff_fops = { .owner = THIS_MODULE,
+						  .open = QEFF_NODE_OPEN,
+						  .release = drm_release,
+						  .unlocked_ioctl = drm_ioctl,
+						  .compat_ioctl = drm_compat_ioctl,
+						  .poll = drm_poll,
+						  .read = drm_read,
+						  .llseek = noop_llseek,
+						  .mmap = drm_gem_mmap,
+						  .show_fdinfo = qeff_fop_show_fdinfo,
+						  QEFF_FOP_FLAGS };
 
 /* Allowed to render clients for the sake of kernels without the accel subsystem. */
 static const struct drm_ioctl_desc qeff_ioctls[] = {
@@ -270,27 +268,24 @@ static const struct drm_ioctl_desc qeff_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(QAIC_MMAP_BO, qeff_mmap_bo_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(QAIC_ATTACH_SLICE_BO, qeff_attach_slice_bo_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(QAIC_EXECUTE_BO, qeff_execute_bo_ioctl, DRM_RENDER_ALLOW),
-	DRM_IOCTL_DEF_DRV(QAIC_PARTIAL_EXECUTE_BO, qeff_partial_execute_bo_ioctl,
-			  DRM_RENDER_ALLOW),
+	DRM_IOCTL_DEF_DRV(QAIC_PARTIAL_EXECUTE_BO, qeff_partial_execute_bo_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(QAIC_WAIT_BO, qeff_wait_bo_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(QAIC_PERF_STATS_BO, qeff_perf_stats_bo_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(QAIC_DETACH_SLICE_BO, qeff_detach_slice_bo_ioctl, DRM_RENDER_ALLOW),
 };
 
-static const struct drm_driver qeff_drm_driver = {
-	.driver_features = DRIVER_GEM | QEFF_NODE_FEATURE,
-	.name = "qeff",
-	.desc = "Qualcomm Cloud AI 100",
-	.fops = &qeff_fops,
-	.open = qeff_open,
-	.postclose = qeff_postclose,
-	.ioctls = qeff_ioctls,
-	.num_ioctls = ARRAY_SIZE(qeff_ioctls),
-	.gem_prime_import = qeff_gem_prime_import,
-	.debugfs_init = qeff_debugfs_init,
-	QEFF_DRIVER_FDINFO
-	QEFF_DRIVER_EXTRA
-};
+static const struct drm_driver qeff_drm_driver = { .driver_features =
+							   DRIVER_GEM | QEFF_NODE_FEATURE,
+						   .name = "qeff",
+						   .desc = "Qualcomm Cloud AI 100",
+						   .fops = &qeff_fops,
+						   .open = qeff_open,
+						   .postclose = qeff_postclose,
+						   .ioctls = qeff_ioctls,
+						   .num_ioctls = ARRAY_SIZE(qeff_ioctls),
+						   .gem_prime_import = qeff_gem_prime_import,
+						   .debugfs_init = qeff_debugfs_init,
+						   QEFF_DRIVER_FDINFO QEFF_DRIVER_EXTRA };
 
 /* ---- probe and remove ---- */
 
@@ -451,8 +446,8 @@ static pci_ers_result_t qeff_error_detected(struct pci_dev *pdev, pci_channel_st
 	mutex_lock(&qdev->reset_lock);
 	qeff_device_stop(qdev);
 	mutex_unlock(&qdev->reset_lock);
-	return state == pci_channel_io_perm_failure ? PCI_ERS_RESULT_DISCONNECT :
-						      PCI_ERS_RESULT_NEED_RESET;
+	return state == pci_channel_io_perm_failure ? PCI_ERS_RESULT_DISCONNECT
+						    : PCI_ERS_RESULT_NEED_RESET;
 }
 
 static pci_ers_result_t qeff_slot_reset(struct pci_dev *pdev)
@@ -533,16 +528,13 @@ static DEFINE_SIMPLE_DEV_PM_OPS(qeff_pm_ops, qeff_suspend, qeff_resume);
 /* ---- the module ---- */
 
 static const struct pci_device_id qeff_ids[] = {
-	{ PCI_DEVICE(PCI_VENDOR_ID_QCOM, 0xa080) },	/* AIC080 */
-	{ PCI_DEVICE(PCI_VENDOR_ID_QCOM, 0xa100) },	/* AIC100 */
-	{ }
+	{ PCI_DEVICE(PCI_VENDOR_ID_QCOM, 0xa080) }, /* AIC080 */
+	{ PCI_DEVICE(PCI_VENDOR_ID_QCOM, 0xa100) }, /* AIC100 */
+	{}
 };
 MODULE_DEVICE_TABLE(pci, qeff_ids);
 
-static const struct attribute_group *qeff_dev_groups[] = {
-	&qeff_ras_group,
-	NULL
-};
+static const struct attribute_group *qeff_dev_groups[] = { &qeff_ras_group, NULL };
 
 static struct pci_driver qeff_pci_driver = {
 	.name = "qeff",

@@ -13,9 +13,9 @@
 #include "qeff_device.h"
 
 /* A message is queued on the channel as a chain of pieces of at most this many bytes. */
-#define QEFF_PIECE_MAX		4096
+#define QEFF_PIECE_MAX 4096
 /* From this many pieces on, transactions share them. The channel's ring has 128 elements. */
-#define QEFF_PIECES_MAX		64
+#define QEFF_PIECES_MAX 64
 
 struct qeff_piece {
 	struct list_head node;
@@ -29,7 +29,7 @@ struct qeff_msg {
 	u32 nr_pieces;
 	u32 len;
 	u32 count;
-	bool failed;		/* an allocation did */
+	bool failed; /* an allocation did */
 };
 
 /* Pages of a user that the card reads. */
@@ -45,16 +45,16 @@ struct qeff_pinned {
 
 struct qeff_exchange {
 	struct qeff_device *qdev;
-	struct qeff_user *user;		/* NULL: the driver's own */
-	struct list_head node;		/* control.pending or control.doomed; pending_lock */
-	struct list_head shown;		/* control.shown while memory is mapped; control.lock */
+	struct qeff_user *user; /* NULL: the driver's own */
+	struct list_head node;	/* control.pending or control.doomed; pending_lock */
+	struct list_head shown; /* control.shown while memory is mapped; control.lock */
 	struct work_struct work;
 	struct completion done;
 	u32 epoch;
 	u32 sequence;
-	bool orphan;			/* nobody waits any more; pending_lock */
+	bool orphan; /* nobody waits any more; pending_lock */
 	bool terminate;
-	int error;			/* why there is no reply */
+	int error; /* why there is no reply */
 
 	/* The user's transactions, and where the reply for him goes; NULL for the driver's own. */
 	u8 *buf;
@@ -62,13 +62,13 @@ struct qeff_exchange {
 	u32 buf_count;
 
 	struct list_head pinned;
-	struct qeff_ring ring;		/* of an ACTIVATE */
+	struct qeff_ring ring; /* of an ACTIVATE */
 	u32 ring_options;
-	unsigned long disabled;		/* channels that a DEACTIVATE has disabled */
+	unsigned long disabled; /* channels that a DEACTIVATE has disabled */
 
 	/* A transfer that does not fit into one message. */
 	const struct qaic_manage_trans_dma_xfer *more;
-	u64 described;			/* bytes of it that the card has been told of */
+	u64 described; /* bytes of it that the card has been told of */
 	u32 chunk_id;
 
 	struct qeff_wire_hdr *reply;
@@ -88,6 +88,17 @@ void qeff_exchange_unmap(struct qeff_exchange *ex);
 void qeff_exchange_unpin(struct qeff_exchange *ex);
 void qeff_exchange_drop_ring(struct qeff_exchange *ex);
 u32 qeff_crc(u32 crc, const void *data, size_t bytes);
+
+/* qeff_exchange.c */
+struct qeff_exchange *qeff_exchange_new(struct qeff_device *qdev, struct qeff_user *user);
+void qeff_exchange_free(struct qeff_exchange *ex);
+int qeff_exchange_send(struct qeff_exchange *ex, bool abort);
+int qeff_exchange_wait(struct qeff_exchange *ex, unsigned long timeout, bool interruptible);
+int qeff_exchange_finish(struct qeff_exchange *ex);
+void qeff_exchange_retire(struct qeff_exchange *ex);
+void qeff_exchange_answered(struct qeff_exchange *ex);
+void qeff_control_dl(struct mhi_device *mhi_dev, struct mhi_result *result);
+void qeff_control_ul(struct mhi_device *mhi_dev, struct mhi_result *result);
 
 void qeff_msg_init(struct qeff_msg *msg);
 void qeff_msg_append(struct qeff_msg *msg, const void *data, u32 bytes);

@@ -129,8 +129,8 @@ static void qeff_gem_close(struct drm_gem_object *obj, struct drm_file *file)
 }
 
 /*
- * Maps all of it at once. Through the node a mapping begins at the buffer's start, through a dma-buf
- * anywhere; either may end early.
+ * Maps all of it at once. Through the node a mapping begins at the buffer's start, through a
+ * dma-buf anywhere; either may end early.
  */
 static int qeff_gem_mmap(struct drm_gem_object *obj, struct vm_area_struct *vma)
 {

@@ -10,29 +10,24 @@
 
 #include "qeff_device.h"
 
-#define QEFF_BOOT_IMAGE		"qcom/aic100/sbl.bin"
-#define QEFF_REG_BYTES		SZ_4K
-#define QEFF_REG_BHIOFF		0x28
-#define QEFF_REG_HW_VERSION	0x224
-#define QEFF_HW_VERSION		0x60110200
-#define QEFF_RESET_SECONDS	25
+#define QEFF_BOOT_IMAGE	    "qcom/aic100/sbl.bin"
+#define QEFF_REG_BYTES	    SZ_4K
+#define QEFF_REG_BHIOFF	    0x28
+#define QEFF_REG_HW_VERSION 0x224
+#define QEFF_HW_VERSION	    0x60110200
+#define QEFF_RESET_SECONDS  25
 
 MODULE_FIRMWARE(QEFF_BOOT_IMAGE);
 
 #define QEFF_CHANNEL(channel, number, elements, direction, environment)                            \
 	{                                                                                          \
-		.name = channel,                                                                   \
-		.num = number,                                                                     \
-		.num_elements = elements,                                                          \
-		.event_ring = 0,                                                                   \
-		.dir = direction,                                                                  \
-		.ee_mask = environment,                                                            \
-		.doorbell = MHI_DB_BRST_DISABLE,                                                   \
+		.name = channel, .num = number, .num_elements = elements, .event_ring = 0,         \
+		.dir = direction, .ee_mask = environment, .doorbell = MHI_DB_BRST_DISABLE,         \
 	}
 
 #define QEFF_CHANNELS(channel, number, elements, environment)                                      \
 	QEFF_CHANNEL(channel, number, elements, DMA_TO_DEVICE, environment),                       \
-	QEFF_CHANNEL(channel, (number) + 1, elements, DMA_FROM_DEVICE, environment)
+		QEFF_CHANNEL(channel, (number) + 1, elements, DMA_FROM_DEVICE, environment)
 
 #define QEFF_EE_SBL  BIT(MHI_EE_SBL)
 #define QEFF_EE_AMSS BIT(MHI_EE_AMSS)
@@ -189,8 +184,8 @@ int qeff_mhi_start(struct qeff_device *qdev)
 }
 
 /*
- * Stops the card: MHI resets it, and takes down the channels. A card off the bus is not touched, and
- * kept from touching the host should it be back.
+ * Stops the card: MHI resets it, and takes down the channels. A card off the bus is not touched,
+ * and kept from touching the host should it be back.
  */
 void qeff_mhi_stop(struct qeff_device *qdev)
 {
@@ -267,8 +262,8 @@ void qeff_mhi_exit(struct qeff_device *qdev)
 }
 
 static struct mhi_driver *const qeff_mhi_drivers[] = {
-	&qeff_sahara_driver,   &qeff_timesync_boot_driver, &qeff_timesync_driver,
-	&qeff_bootlog_driver,  &qeff_ssr_driver,	   &qeff_ras_driver,
+	&qeff_sahara_driver,  &qeff_timesync_boot_driver, &qeff_timesync_driver,
+	&qeff_bootlog_driver, &qeff_ssr_driver,		  &qeff_ras_driver,
 	&qeff_control_driver,
 };
 

@@ -109,9 +109,8 @@ static int qeff_dump_dbc(struct sk_buff *skb, struct netlink_callback *cb, struc
 static int qeff_dump_dbcs(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct nlattr **attrs = qeff_dump_attrs(cb);
-	const char *wanted = attrs && attrs[QEFF_A_DBC_DEVICE] ?
-				     nla_data(attrs[QEFF_A_DBC_DEVICE]) :
-				     NULL;
+	const char *wanted =
+		attrs && attrs[QEFF_A_DBC_DEVICE] ? nla_data(attrs[QEFF_A_DBC_DEVICE]) : NULL;
 	struct qeff_device *qdev;
 
 	mutex_lock(&qeff_cards_lock);
@@ -189,11 +188,11 @@ void qeff_netlink_dbc(struct qeff_dbc *dbc, enum qeff_dbc_state state)
 	struct sk_buff *skb = qeff_event_new(QEFF_CMD_DBC_NTF, &hdr);
 
 	if (skb)
-		qeff_event_send(skb, hdr,
-				!nla_put_string(skb, QEFF_A_DBC_DEVICE,
-						pci_name(dbc->qdev->pdev)) &&
-					!nla_put_u32(skb, QEFF_A_DBC_ID, dbc->id) &&
-					!nla_put_u32(skb, QEFF_A_DBC_STATE, state));
+		qeff_event_send(
+			skb, hdr,
+			!nla_put_string(skb, QEFF_A_DBC_DEVICE, pci_name(dbc->qdev->pdev)) &&
+				!nla_put_u32(skb, QEFF_A_DBC_ID, dbc->id) &&
+				!nla_put_u32(skb, QEFF_A_DBC_STATE, state));
 }
 
 void qeff_netlink_ras(struct qeff_device *qdev, u32 source, u32 type, u32 count)

@@ -14,10 +14,10 @@
 
 #include "qeff_device.h"
 
-#define QEFF_MAX_EXECUTE	SZ_64K
-#define QEFF_DRAIN_BATCH	32
+#define QEFF_MAX_EXECUTE SZ_64K
+#define QEFF_DRAIN_BATCH 32
 /* Interrupts in a row that bring nothing until a channel is polled instead. */
-#define QEFF_STORM		10000
+#define QEFF_STORM 10000
 
 /* ---- completion ---- */
 
@@ -282,8 +282,8 @@ bool qeff_queue_busy(struct qeff_device *qdev)
 /* One buffer of a call. */
 struct qeff_entry {
 	struct qeff_bo *bo;
-	u64 valid;		/* bytes of the buffer that may be moved */
-	u64 bytes;		/* bytes its slices move */
+	u64 valid; /* bytes of the buffer that may be moved */
+	u64 bytes; /* bytes its slices move */
 	u32 elements;
 };
 
@@ -453,8 +453,8 @@ out:
 static int qeff_execute(struct drm_device *drm, struct qaic_execute *args, struct drm_file *file,
 			bool partial)
 {
-	size_t size = partial ? sizeof(struct qaic_partial_execute_entry) :
-				sizeof(struct qaic_execute_entry);
+	size_t size = partial ? sizeof(struct qaic_partial_execute_entry)
+			      : sizeof(struct qaic_execute_entry);
 	struct qeff_device *qdev = to_qeff(drm);
 	struct qeff_user *user = file->driver_priv;
 	ktime_t called = ktime_get();
@@ -517,17 +517,18 @@ int qeff_partial_execute_bo_ioctl(struct drm_device *drm, void *data, struct drm
 
 static bool qeff_bo_reached(struct qeff_bo *bo, u32 execution)
 {
+	/* Pairs with the release in qeff_queue_end(): the result is there. */
 	return (s32)(smp_load_acquire(&bo->completed) - execution) >= 0;
 }
 
 /*
- * Woken by the completion, or by the loss of the channel. Once a second it looks for itself, so that
- * an interrupt that never came costs a second, not the whole time-out.
+ * Woken by the completion, or by the loss of the channel. Once a second it looks for itself, so
+ * that an interrupt that never came costs a second, not the whole time-out.
  */
 static int qeff_wait(struct qeff_dbc *dbc, struct qeff_user *user, struct qeff_bo *bo,
 		     unsigned int timeout_ms)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(min(timeout_ms, (unsigned int)INT_MAX));
+	unsigned long end = jiffies + msecs_to_jiffies(min_t(unsigned int, timeout_ms, INT_MAX));
 	struct qeff_dbc *sliced_for = READ_ONCE(bo->dbc);
 	u32 execution = READ_ONCE(bo->submitted);
 	long left, step;
@@ -539,7 +540,7 @@ static int qeff_wait(struct qeff_dbc *dbc, struct qeff_user *user, struct qeff_b
 		left = max_t(long, end - jiffies, 0);
 		step = wait_event_interruptible_timeout(bo->wait,
 							qeff_bo_reached(bo, execution) ||
-							qeff_dbc_check(dbc, user, -EPERM),
+								qeff_dbc_check(dbc, user, -EPERM),
 							min_t(long, left, HZ));
 		if (step < 0)
 			return step;

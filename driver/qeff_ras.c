@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reliability events: the card reports memory and bus errors; they are counted, told on, and a fatal
- * one makes it begin anew.
+ * Reliability events: the card reports memory and bus errors; they are counted, told on, and a
+ * fatal one makes it begin anew.
  */
 #include <linux/slab.h>
 #include <linux/sysfs.h>
@@ -9,11 +9,11 @@
 #include "qeff_device.h"
 #include "qeff_netlink.h"
 
-#define QEFF_RAS_MAGIC		0x55aa
-#define QEFF_RAS_VERSION_MIN	1
-#define QEFF_RAS_VERSION_MAX	2
-#define QEFF_RAS_PUSH		0
-#define QEFF_RAS_LENGTH		92
+#define QEFF_RAS_MAGIC	     0x55aa
+#define QEFF_RAS_VERSION_MIN 1
+#define QEFF_RAS_VERSION_MAX 2
+#define QEFF_RAS_PUSH	     0
+#define QEFF_RAS_LENGTH	     92
 
 struct qeff_ras_msg {
 	__le16 magic;
@@ -43,7 +43,7 @@ struct qeff_ras {
 };
 
 static const char *const qeff_ras_sources[] = {
-	"SoC memory", "PCIe", "DDR", "system bus 1", "system bus 2", "NSP memory",
+	"SoC memory",	      "PCIe", "DDR", "system bus 1", "system bus 2", "NSP memory",
 	"temperature sensor",
 };
 
@@ -149,10 +149,7 @@ static void qeff_ras_remove(struct mhi_device *mhi_dev)
 	cancel_work_sync(&ras->work);
 }
 
-static const struct mhi_device_id qeff_ras_ids[] = {
-	{ .chan = "QEFF_STATUS" },
-	{ }
-};
+static const struct mhi_device_id qeff_ras_ids[] = { { .chan = "QEFF_STATUS" }, {} };
 
 struct mhi_driver qeff_ras_driver = {
 	.id_table = qeff_ras_ids,
@@ -191,12 +188,8 @@ static ssize_t ue_nonfatal_count_show(struct device *dev, struct device_attribut
 }
 static DEVICE_ATTR_RO(ue_nonfatal_count);
 
-static struct attribute *qeff_ras_attrs[] = {
-	&dev_attr_ce_count.attr,
-	&dev_attr_ue_count.attr,
-	&dev_attr_ue_nonfatal_count.attr,
-	NULL
-};
+static struct attribute *qeff_ras_attrs[] = { &dev_attr_ce_count.attr, &dev_attr_ue_count.attr,
+					      &dev_attr_ue_nonfatal_count.attr, NULL };
 
 const struct attribute_group qeff_ras_group = {
 	.attrs = qeff_ras_attrs,

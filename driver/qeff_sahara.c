@@ -10,11 +10,11 @@
 
 #include "qeff_device.h"
 
-#define QEFF_SAHARA_RX_BYTES	SZ_4K
-#define QEFF_SAHARA_MAX_READ	SZ_512K
-#define QEFF_SAHARA_CHUNK	SZ_32K
-#define QEFF_SAHARA_CHUNKS	(QEFF_SAHARA_MAX_READ / QEFF_SAHARA_CHUNK)
-#define QEFF_SAHARA_VERSION	2
+#define QEFF_SAHARA_RX_BYTES SZ_4K
+#define QEFF_SAHARA_MAX_READ SZ_512K
+#define QEFF_SAHARA_CHUNK    SZ_32K
+#define QEFF_SAHARA_CHUNKS   (QEFF_SAHARA_MAX_READ / QEFF_SAHARA_CHUNK)
+#define QEFF_SAHARA_VERSION  2
 
 enum {
 	SAHARA_HELLO = 0x1,
@@ -54,8 +54,8 @@ static_assert(sizeof(struct sahara_packet) == 0x30);
 
 /* By image number. The files of those without a name do not exist. */
 static const char *const qeff_images[] = {
-	[1] = "qcom/aic100/fw1.bin", [2] = "qcom/aic100/fw2.bin",  [4] = "qcom/aic100/fw4.bin",
-	[5] = "qcom/aic100/fw5.bin", [6] = "qcom/aic100/fw6.bin",  [8] = "qcom/aic100/fw8.bin",
+	[1] = "qcom/aic100/fw1.bin", [2] = "qcom/aic100/fw2.bin",   [4] = "qcom/aic100/fw4.bin",
+	[5] = "qcom/aic100/fw5.bin", [6] = "qcom/aic100/fw6.bin",   [8] = "qcom/aic100/fw8.bin",
 	[9] = "qcom/aic100/fw9.bin", [10] = "qcom/aic100/fw10.bin",
 };
 
@@ -73,7 +73,7 @@ struct qeff_sahara {
 	bool closing;
 	struct sahara_packet *reply;
 	void *chunks[QEFF_SAHARA_CHUNKS];
-	atomic_t outstanding;		/* of our buffers */
+	atomic_t outstanding; /* of our buffers */
 	wait_queue_head_t sent;
 	const struct firmware *image;
 	u32 image_id;
@@ -162,8 +162,7 @@ static void qeff_sahara_read(struct qeff_sahara *sahara, const struct sahara_pac
 		memcpy(sahara->chunks[i], sahara->image->data + offset, now);
 		bytes -= now;
 		offset += now;
-		if (qeff_sahara_queue(sahara, sahara->chunks[i], now,
-				      bytes ? MHI_CHAIN : MHI_EOT))
+		if (qeff_sahara_queue(sahara, sahara->chunks[i], now, bytes ? MHI_CHAIN : MHI_EOT))
 			return;
 	}
 }
@@ -268,8 +267,8 @@ static int qeff_sahara_probe(struct mhi_device *mhi_dev, const struct mhi_device
 	if (!sahara->rx || !sahara->reply)
 		return -ENOMEM;
 	for (i = 0; i < QEFF_SAHARA_CHUNKS; i++) {
-		sahara->chunks[i] = (void *)devm_get_free_pages(dev, GFP_KERNEL,
-								get_order(QEFF_SAHARA_CHUNK));
+		sahara->chunks[i] =
+			(void *)devm_get_free_pages(dev, GFP_KERNEL, get_order(QEFF_SAHARA_CHUNK));
 		if (!sahara->chunks[i])
 			return -ENOMEM;
 	}
@@ -295,10 +294,7 @@ static void qeff_sahara_remove(struct mhi_device *mhi_dev)
 	mhi_unprepare_from_transfer(mhi_dev);
 }
 
-static const struct mhi_device_id qeff_sahara_ids[] = {
-	{ .chan = "QEFF_SAHARA" },
-	{ }
-};
+static const struct mhi_device_id qeff_sahara_ids[] = { { .chan = "QEFF_SAHARA" }, {} };
 
 struct mhi_driver qeff_sahara_driver = {
 	.id_table = qeff_sahara_ids,

@@ -89,7 +89,7 @@ struct qeff_walk {
 	const struct sg_table *sgt;
 	struct scatterlist *sg;
 	unsigned int index;
-	u64 start;		/* of @sg in the buffer */
+	u64 start; /* of @sg in the buffer */
 };
 
 static void qeff_walk_rewind(struct qeff_walk *walk)
@@ -210,9 +210,9 @@ static int qeff_build_slice(struct qeff_bo *bo, struct qeff_walk *walk,
 		req->db_addr = cpu_to_le64(entry->db_addr);
 		req->db_data = cpu_to_le32(entry->db_data);
 		req->db_attr = QEFF_DOORBELL_WRITE;
-		req->db_attr |= entry->db_len == 32 ? QEFF_DOORBELL_32 :
-				entry->db_len == 16 ? QEFF_DOORBELL_16 :
-						      QEFF_DOORBELL_8;
+		req->db_attr |= entry->db_len == 32   ? QEFF_DOORBELL_32
+				: entry->db_len == 16 ? QEFF_DOORBELL_16
+						      : QEFF_DOORBELL_8;
 	}
 	return 0;
 }
@@ -233,9 +233,9 @@ u32 qeff_slice_elements(const struct qeff_bo *bo, const struct qeff_slice *slice
 }
 
 /*
- * Element @index of those, and whether it is the @last of them. When data is left out, the last that
- * is sent is made of the slice's last, which has all that follows the data, and moves what is left
- * for it to move.
+ * Element @index of those, and whether it is the @last of them. When data is left out, the last
+ * that is sent is made of the slice's last, which has all that follows the data, and moves what is
+ * left for it to move.
  */
 void qeff_slice_fill(const struct qeff_bo *bo, const struct qeff_slice *slice, u64 valid, u32 index,
 		     bool last, struct qeff_req *out)
@@ -304,7 +304,7 @@ void qeff_bo_unslice(struct qeff_bo *bo)
 static int qeff_bo_slice(struct qeff_bo *bo, struct qeff_dbc *dbc,
 			 const struct qaic_attach_slice_entry *entries, u32 count)
 {
-	struct qeff_walk walk = { };
+	struct qeff_walk walk = {};
 	u32 i, first = 0;
 	int ret;
 
@@ -410,8 +410,7 @@ int qeff_attach_slice_bo_ioctl(struct drm_device *drm, void *data, struct drm_fi
 	if (!args->hdr.count || !args->data || args->hdr.dbc_id >= QEFF_DBCS ||
 	    (args->hdr.dir != QAIC_DIR_TO_DEVICE && args->hdr.dir != QAIC_DIR_FROM_DEVICE))
 		return -EINVAL;
-	if (check_mul_overflow((size_t)args->hdr.count, sizeof(*entries), &bytes) ||
-	    bytes > SZ_64M)
+	if (check_mul_overflow((size_t)args->hdr.count, sizeof(*entries), &bytes) || bytes > SZ_64M)
 		return -EINVAL;
 
 	entries = vmemdup_user(u64_to_user_ptr(args->data), bytes);

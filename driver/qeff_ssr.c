@@ -11,7 +11,7 @@
 #include "qeff_device.h"
 
 #define QEFF_SSR_DEBUG_INFO	BIT(0)
-#define QEFF_SSR_DEBUG_INFO_RSP	BIT(1)
+#define QEFF_SSR_DEBUG_INFO_RSP BIT(1)
 #define QEFF_SSR_EVENT		BIT(8)
 #define QEFF_SSR_EVENT_RSP	BIT(9)
 #define QEFF_SSR_NACK		BIT(0)
@@ -22,7 +22,7 @@ struct qeff_ssr_msg {
 	__le32 command;
 	__le32 length;
 	__le32 dbc_id;
-	__le32 value;		/* event, or the answer's result */
+	__le32 value; /* event, or the answer's result */
 };
 
 static_assert(sizeof(struct qeff_ssr_msg) == 16);
@@ -79,7 +79,7 @@ static u32 qeff_ssr_event(struct qeff_ssr *ssr, u32 dbc_id, u32 event)
 
 static void qeff_ssr_answer(struct qeff_ssr *ssr, u32 command, u32 dbc_id, u32 value)
 {
-	if (smp_load_acquire(&ssr->busy)) {
+	if (READ_ONCE(ssr->busy)) {
 		dev_dbg(&ssr->mhi->dev, "the card does not take its answers\n");
 		return;
 	}
@@ -136,7 +136,7 @@ static void qeff_ssr_ul(struct mhi_device *mhi_dev, struct mhi_result *result)
 {
 	struct qeff_ssr *ssr = dev_get_drvdata(&mhi_dev->dev);
 
-	smp_store_release(&ssr->busy, false);
+	WRITE_ONCE(ssr->busy, false);
 }
 
 static int qeff_ssr_probe(struct mhi_device *mhi_dev, const struct mhi_device_id *id)
@@ -176,10 +176,7 @@ static void qeff_ssr_remove(struct mhi_device *mhi_dev)
 	cancel_work_sync(&ssr->work);
 }
 
-static const struct mhi_device_id qeff_ssr_ids[] = {
-	{ .chan = "QEFF_SSR" },
-	{ }
-};
+static const struct mhi_device_id qeff_ssr_ids[] = { { .chan = "QEFF_SSR" }, {} };
 
 struct mhi_driver qeff_ssr_driver = {
 	.id_table = qeff_ssr_ids,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The time of day for the card's firmware: once while it boots, when it asks; then, again and again,
- * how far its own counter is from it.
+ * The time of day for the card's firmware: once while it boots, when it asks; then, again and
+ * again, how far its own counter is from it.
  */
 #include <linux/math64.h>
 #include <linux/slab.h>
@@ -9,7 +9,7 @@
 
 #include "qeff_device.h"
 
-#define QEFF_TIMESYNC_SIGNATURE	0x55aa
+#define QEFF_TIMESYNC_SIGNATURE 0x55aa
 #define QEFF_TIMESYNC_REQUEST	1
 #define QEFF_REG_QTIMER_LOW	0xa28
 #define QEFF_REG_QTIMER_HIGH	0xa2c
@@ -48,7 +48,7 @@ struct qeff_timesync {
 	struct mhi_device *mhi;
 	struct delayed_work work;
 	struct qeff_timesync_msg *msg;
-	bool busy;		/* the card has the message */
+	bool busy; /* the card has the message */
 };
 
 /* A 64-bit counter of 19.2 MHz in two registers. */
@@ -70,7 +70,7 @@ static void qeff_timesync_work(struct work_struct *work)
 	struct qeff_timesync *sync = container_of(work, struct qeff_timesync, work.work);
 	u64 now;
 
-	if (!smp_load_acquire(&sync->busy)) {
+	if (!READ_ONCE(sync->busy)) {
 		now = div_u64(ktime_get_real_ns(), NSEC_PER_USEC);
 		qeff_timesync_fill(sync->msg, now - qeff_qtimer_us(sync->qdev));
 		WRITE_ONCE(sync->busy, true);
@@ -85,7 +85,7 @@ static void qeff_timesync_ul(struct mhi_device *mhi_dev, struct mhi_result *resu
 {
 	struct qeff_timesync *sync = dev_get_drvdata(&mhi_dev->dev);
 
-	smp_store_release(&sync->busy, false);
+	WRITE_ONCE(sync->busy, false);
 }
 
 static void qeff_timesync_dl(struct mhi_device *mhi_dev, struct mhi_result *result)
@@ -127,10 +127,8 @@ static void qeff_timesync_remove(struct mhi_device *mhi_dev)
 	mhi_unprepare_from_transfer(mhi_dev);
 }
 
-static const struct mhi_device_id qeff_timesync_ids[] = {
-	{ .chan = "QEFF_TIMESYNC_PERIODIC" },
-	{ }
-};
+static const struct mhi_device_id qeff_timesync_ids[] = { { .chan = "QEFF_TIMESYNC_PERIODIC" },
+							  {} };
 
 struct mhi_driver qeff_timesync_driver = {
 	.id_table = qeff_timesync_ids,
@@ -168,8 +166,7 @@ static void qeff_timesync_boot_work(struct work_struct *work)
 	const struct qeff_timesync_hdr *hdr = boot->question;
 
 	if (boot->bytes == sizeof(*hdr) && !hdr->type &&
-	    le16_to_cpu(hdr->signature) == QEFF_TIMESYNC_SIGNATURE &&
-	    !smp_load_acquire(&boot->busy)) {
+	    le16_to_cpu(hdr->signature) == QEFF_TIMESYNC_SIGNATURE && !READ_ONCE(boot->busy)) {
 		qeff_timesync_fill(boot->answer, div_u64(ktime_get_real_ns(), NSEC_PER_USEC));
 		WRITE_ONCE(boot->busy, true);
 		if (mhi_queue_buf(boot->mhi, DMA_TO_DEVICE, boot->answer, sizeof(*boot->answer),
@@ -194,7 +191,7 @@ static void qeff_timesync_boot_ul(struct mhi_device *mhi_dev, struct mhi_result 
 {
 	struct qeff_timesync_boot *boot = dev_get_drvdata(&mhi_dev->dev);
 
-	smp_store_release(&boot->busy, false);
+	WRITE_ONCE(boot->busy, false);
 }
 
 static int qeff_timesync_boot_probe(struct mhi_device *mhi_dev, const struct mhi_device_id *id)
@@ -232,10 +229,7 @@ static void qeff_timesync_boot_remove(struct mhi_device *mhi_dev)
 	cancel_work_sync(&boot->work);
 }
 
-static const struct mhi_device_id qeff_timesync_boot_ids[] = {
-	{ .chan = "QEFF_TIMESYNC" },
-	{ }
-};
+static const struct mhi_device_id qeff_timesync_boot_ids[] = { { .chan = "QEFF_TIMESYNC" }, {} };
 
 struct mhi_driver qeff_timesync_boot_driver = {
 	.id_table = qeff_timesync_boot_ids,

@@ -13,10 +13,10 @@
 #include "qeff_exchange.h"
 
 /* Between the two rings, and what their memory is rounded up to. */
-#define QEFF_RING_GAP		256
-#define QEFF_RING_ALIGN		SZ_4K
+#define QEFF_RING_GAP	256
+#define QEFF_RING_ALIGN SZ_4K
 /* Pages pinned for one message: more could hardly be described in it. */
-#define QEFF_PIN_PAGES		SZ_32K
+#define QEFF_PIN_PAGES SZ_32K
 
 u32 qeff_crc(u32 crc, const void *data, size_t bytes)
 {
@@ -97,8 +97,8 @@ static int qeff_ring_size(u32 elements, size_t *bytes)
 	size_t size;
 
 	if (!elements ||
-	    check_mul_overflow((size_t)elements,
-			       sizeof(struct qeff_req) + sizeof(struct qeff_rsp), &size) ||
+	    check_mul_overflow((size_t)elements, sizeof(struct qeff_req) + sizeof(struct qeff_rsp),
+			       &size) ||
 	    check_add_overflow(size, (size_t)QEFF_RING_GAP, &size) || size > U32_MAX - SZ_64K)
 		return -EINVAL;
 	*bytes = ALIGN(size, QEFF_RING_ALIGN);
@@ -252,7 +252,8 @@ err_free:
 	return ret;
 }
 
-/* What the next message of the exchange needs pinned. Takes no lock: pages may have to be fetched. */
+/* What the next message of the exchange needs pinned. Takes no lock: pages may have to be fetched.
+ */
 int qeff_exchange_pin(struct qeff_exchange *ex)
 {
 	const struct qaic_manage_trans_hdr *hdr;
@@ -304,7 +305,7 @@ static int qeff_encode_dma(struct qeff_exchange *ex, struct qeff_msg *msg,
 	const struct qaic_manage_trans_dma_xfer *xfer = pinned->xfer;
 	u64 skip = xfer == ex->more ? ex->described : 0, bytes = 0;
 	struct qeff_wire_segment segment;
-	struct qeff_wire_dma_xfer wire = { };
+	struct qeff_wire_dma_xfer wire = {};
 	struct scatterlist *sg;
 	u32 room, nr, i;
 	int ret;
@@ -314,9 +315,9 @@ static int qeff_encode_dma(struct qeff_exchange *ex, struct qeff_msg *msg,
 		return ret;
 	pinned->mapped = true;
 
-	room = size_add(size_add(msg->len, behind), sizeof(wire)) < QEFF_WIRE_MAX_REQUEST ?
-		       QEFF_WIRE_MAX_REQUEST - msg->len - behind - sizeof(wire) :
-		       0;
+	room = size_add(size_add(msg->len, behind), sizeof(wire)) < QEFF_WIRE_MAX_REQUEST
+		       ? QEFF_WIRE_MAX_REQUEST - msg->len - behind - sizeof(wire)
+		       : 0;
 	nr = min_t(u32, pinned->sgt.nents, room / sizeof(segment));
 	if (!nr)
 		return -ENOMEM;
@@ -337,8 +338,7 @@ static int qeff_encode_dma(struct qeff_exchange *ex, struct qeff_msg *msg,
 		wire.chunk_id = cpu_to_le32(ex->chunk_id);
 	}
 
-	qeff_encode_hdr(&wire.hdr, QAIC_TRANS_DMA_XFER_TO_DEV,
-			sizeof(wire) + nr * sizeof(segment));
+	qeff_encode_hdr(&wire.hdr, QAIC_TRANS_DMA_XFER_TO_DEV, sizeof(wire) + nr * sizeof(segment));
 	wire.tag = cpu_to_le32(xfer->tag);
 	wire.count = cpu_to_le32(nr);
 	qeff_msg_begin(msg, le32_to_cpu(wire.hdr.len));
@@ -355,7 +355,7 @@ static int qeff_encode_dma(struct qeff_exchange *ex, struct qeff_msg *msg,
 static int qeff_encode_activate(struct qeff_exchange *ex, struct qeff_msg *msg,
 				const struct qaic_manage_trans_activate_to_dev *trans)
 {
-	struct qeff_wire_activate wire = { };
+	struct qeff_wire_activate wire = {};
 	struct qeff_ring *ring = &ex->ring;
 	size_t bytes;
 	int ret;
@@ -372,8 +372,7 @@ static int qeff_encode_activate(struct qeff_exchange *ex, struct qeff_msg *msg,
 
 	qeff_encode_hdr(&wire.hdr, QAIC_TRANS_ACTIVATE_TO_DEV, sizeof(wire));
 	wire.req_addr = cpu_to_le64(ring->dma);
-	wire.rsp_addr = cpu_to_le64(ring->dma + bytes -
-				    ring->elements * sizeof(struct qeff_rsp));
+	wire.rsp_addr = cpu_to_le64(ring->dma + bytes - ring->elements * sizeof(struct qeff_rsp));
 	wire.req_elements = cpu_to_le32(ring->elements);
 	wire.rsp_elements = cpu_to_le32(ring->elements);
 	wire.bytes = cpu_to_le32(bytes);

@@ -10,13 +10,13 @@
 #include <linux/build_bug.h>
 #include <linux/types.h>
 
-#define QEFF_WIRE_MAGIC		0x43494151
-#define QEFF_WIRE_MAX_REQUEST	65536
-#define QEFF_WIRE_MAX_REPLY	4096
-#define QEFF_WIRE_NO_PARTITION	(-1)
-#define QEFF_WIRE_STATUS_CRC	BIT_ULL(0)
-#define QEFF_PROTOCOL_MAJOR	5
-#define QEFF_PROTOCOL_MINOR	0
+#define QEFF_WIRE_MAGIC	       0x43494151
+#define QEFF_WIRE_MAX_REQUEST  65536
+#define QEFF_WIRE_MAX_REPLY    4096
+#define QEFF_WIRE_NO_PARTITION (-1)
+#define QEFF_WIRE_STATUS_CRC   BIT_ULL(0)
+#define QEFF_PROTOCOL_MAJOR    5
+#define QEFF_PROTOCOL_MINOR    0
 
 struct qeff_wire_hdr {
 	__le32 crc32;
@@ -101,31 +101,32 @@ static_assert(sizeof(struct qeff_wire_deactivated) == 16);
 static_assert(sizeof(struct qeff_wire_terminate) == 16);
 static_assert(sizeof(struct qeff_wire_status) == 24);
 
-/* ---- DMA bridge: a page of registers per channel in BAR 2, holding indices of ring elements ---- */
+/* ---- DMA bridge: a page of registers per channel in BAR 2, holding indices of ring elements ----
+ */
 
-#define QEFF_DBC_REGS(n)	(0x20000 + (n) * 0x1000)
-#define QEFF_DBC_REQ_HEAD	0x0
-#define QEFF_DBC_REQ_TAIL	0x4
-#define QEFF_DBC_RSP_HEAD	0x8
-#define QEFF_DBC_RSP_TAIL	0xc
+#define QEFF_DBC_REGS(n)  (0x20000 + (n)*0x1000)
+#define QEFF_DBC_REQ_HEAD 0x0
+#define QEFF_DBC_REQ_TAIL 0x4
+#define QEFF_DBC_RSP_HEAD 0x8
+#define QEFF_DBC_RSP_TAIL 0xc
 
-#define QEFF_REQ_COMPLETION	BIT(4)
-#define QEFF_REQ_BULK		BIT(3)
-#define QEFF_REQ_TO_DEVICE	1
-#define QEFF_REQ_FROM_DEVICE	2
+#define QEFF_REQ_COMPLETION  BIT(4)
+#define QEFF_REQ_BULK	     BIT(3)
+#define QEFF_REQ_TO_DEVICE   1
+#define QEFF_REQ_FROM_DEVICE 2
 
-#define QEFF_DOORBELL_WRITE	BIT(7)
-#define QEFF_DOORBELL_32	0
-#define QEFF_DOORBELL_16	1
-#define QEFF_DOORBELL_8		2
+#define QEFF_DOORBELL_WRITE BIT(7)
+#define QEFF_DOORBELL_32    0
+#define QEFF_DOORBELL_16    1
+#define QEFF_DOORBELL_8	    2
 
-#define QEFF_SEM_VALUE		GENMASK(11, 0)
-#define QEFF_SEM_INDEX		GENMASK(20, 16)
-#define QEFF_SEM_PRESYNC	BIT(22)
-#define QEFF_SEM_OP		GENMASK(26, 24)
-#define QEFF_SEM_FENCE_FROM	BIT(29)
-#define QEFF_SEM_FENCE_TO	BIT(30)
-#define QEFF_SEM_ENABLE		BIT(31)
+#define QEFF_SEM_VALUE	    GENMASK(11, 0)
+#define QEFF_SEM_INDEX	    GENMASK(20, 16)
+#define QEFF_SEM_PRESYNC    BIT(22)
+#define QEFF_SEM_OP	    GENMASK(26, 24)
+#define QEFF_SEM_FENCE_FROM BIT(29)
+#define QEFF_SEM_FENCE_TO   BIT(30)
+#define QEFF_SEM_ENABLE	    BIT(31)
 
 struct qeff_req {
 	__le16 id;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * Telemetry of qeff.ko over generic netlink: family "qeff". Dumps need no privilege. What happens to
- * a card is told to the multicast group "events". qeff_netlink.yaml says the same in the form of the
- * kernel's netlink specifications.
+ * Telemetry of qeff.ko over generic netlink: family "qeff". Dumps need no privilege. What happens
+ * to a card is told to the multicast group "events". qeff_netlink.yaml says the same in the form of
+ * the kernel's netlink specifications.
  */
 #ifndef QEFF_NETLINK_H
 #define QEFF_NETLINK_H
