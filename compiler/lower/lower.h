@@ -29,13 +29,15 @@ struct qeff_lowering;
  * What weights and retained state are stored as; nodes marked fp32 are lowered as in FP32.
  *
  *		products		lookups in a vocabulary		retained state
- * FP32		f16 if stored so, else f32	the same		f32
+ * FP32		the checkpoint's own	the checkpoint's own	f32
  * FP16		f16			f16				f16
  * BF16		bf16			bf16				f16
- * INT8		int8, a scale for 64	the checkpoint's own type	f16
+ * INT8		int8, a scale for 64	the checkpoint's own	f16
  *
- * Tables that all NSPs share (norms, biases, positions, rotary tables) are always f32. A tied head
- * shares its weights with the lookup where both have the same type; with INT8 they stand twice.
+ * f16 weights are storage, as are bf16 ones in FP32 and where queries and keys are made; other bf16
+ * weights meet activations rounded to bf16. Tables that all NSPs share (norms, biases, positions,
+ *rotary tables) are always f32. A tied head shares its weights with the lookup where both have the
+ *same type; with INT8 they stand twice.
  */
 enum qeff_lower_precision {
 	QEFF_LOWER_FP32 = 0,

@@ -159,9 +159,7 @@ static uint8_t packed_type(const struct select *s, const struct qeff_node *node,
 	case QEFF_LOWER_INT8:
 		return lookup ? stored : QEFF_NSP_I8;
 	default:
-		/* A bf16 matrix product rounds its activations; f16 is storage only. fp32 wants
-		 * exact arithmetic. */
-		return stored == QEFF_NSP_BF16 ? QEFF_NSP_F32 : stored;
+		return stored;
 	}
 }
 

@@ -183,6 +183,34 @@ static int read_companion(struct select *s, const struct select_matmul *m, struc
 	return 0;
 }
 
+/* Whether queries or keys are made of @value: what its readers make of it goes into scores. */
+static bool makes_scores(const struct qeff_value *value)
+{
+	static const char *const passing[] = { "Add",
+					       "Reshape",
+					       "Transpose",
+					       "qeff.RMSNorm",
+					       "LayerNormalization",
+					       "qeff.RotaryEmbedding",
+					       "qeff.CtxScatter",
+					       "qeff.CtxGather" };
+
+	for (int steps = 0; steps < 16 && value->num_users == 1; steps++) {
+		const struct qeff_node *user = value->users[0];
+		bool passes = false;
+
+		if (qeff_node_is(user, "qeff.Attention"))
+			return qeff_node_input(user, 0) == value ||
+			       qeff_node_input(user, 1) == value;
+		for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
+			passes |= qeff_node_is(user, passing[i]);
+		if (!passes)
+			return false;
+		value = user->outputs[0];
+	}
+	return false;
+}
+
 int qeff_select_emit_product(struct select *s, const struct select_matmul *m)
 {
 	const struct qeff_value *weight;
@@ -216,6 +244,10 @@ int qeff_select_emit_product(struct select *s, const struct select_matmul *m)
 	op->nsp.u.matmul.weight_type = w->type;
 	op->nsp.u.matmul.scale_group = w->scale_group;
 	op->nsp.u.matmul.function = m->function;
+	/* A softmax makes much of little: what it sees is not rounded. */
+	op->nsp.u.matmul.exact =
+		w->type == QEFF_NSP_BF16 && (s->l->precision != QEFF_LOWER_BF16 || m->node->fp32 ||
+					     makes_scores(m->node->outputs[0]));
 	qeff_select_read(op, 0, in);
 	if (m->bias)
 		rc = qeff_select_table(s, m->node, m->bias, 1, outputs, &op->in[1]);

@@ -151,6 +151,72 @@ NSP_INLINE void nsp_block_i8(float *sums, const int8_t *codes, size_t codes_stri
 	}
 }
 
+#if defined(__AVX2__)
+#define NSP_I8_ROW 1
+
+/**
+ * nsp_row_i8 - sums[0..31] += one row's products over @blocks blocks of one scale group, with all
+ * sums in registers, so that memory is what it waits for
+ */
+NSP_INLINE void nsp_row_i8(float *sums, const int8_t *codes, const float *scales,
+			   const uint8_t *panel, const float *weight_scales, uint32_t blocks)
+{
+	enum { VECTORS = QEFF_NSP_PANEL / VF };
+	vf sum[VECTORS];
+
+	for (int v = 0; v < VECTORS; v++)
+		sum[v] = vf_load(sums + v * VF);
+	for (uint32_t b = 0; b < blocks; b++, codes += NSP_BLOCK, panel += NSP_BLOCK_BYTES) {
+		vf scale = vf_set(scales[b]);
+		vi dot[VECTORS] = { 0 };
+#if defined(__AVX512VNNI__)
+		const __m512i bias = _mm512_set1_epi8((char)0x80);
+		__m512i weights[VECTORS] = { 0 };
+#endif
+
+#pragma GCC unroll 8
+		for (int k = 0; k < NSP_BLOCK / 4; k++) {
+			int32_t four;
+
+			__builtin_memcpy(&four, codes + k * 4, 4);
+#if defined(__AVX512VNNI__)
+			__m512i x = _mm512_xor_si512(_mm512_set1_epi32(four), bias);
+
+			for (int v = 0; v < VECTORS; v++) {
+				__m512i w = _mm512_loadu_si512(panel + k * 128 + v * 64);
+
+				dot[v] = (vi)_mm512_dpbusd_epi32((__m512i)dot[v], x, w);
+				weights[v] = _mm512_dpbusd_epi32(weights[v], bias, w);
+			}
+#else
+			__m256i x = _mm256_set1_epi32(four);
+
+#pragma GCC unroll 4
+			for (int v = 0; v < VECTORS; v++) {
+				__m256i w = _mm256_loadu_si256(
+					(const __m256i_u *)(panel + k * 128 + v * 32));
+				__m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w),
+								     _mm256_sign_epi8(x, w));
+
+				dot[v] += (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+			}
+#endif
+		}
+		for (int v = 0; v < VECTORS; v++) {
+#if defined(__AVX512VNNI__)
+			dot[v] -= (vi)weights[v];
+#endif
+			sum[v] += __builtin_convertvector(dot[v], vf) *
+				  (vf_load(weight_scales + v * VF) * scale);
+		}
+	}
+	for (int v = 0; v < VECTORS; v++)
+		vf_store(sums + v * VF, sum[v]);
+}
+#else
+#define NSP_I8_ROW 0
+#endif
+
 /* Codes and scale of one block of activations; false if a number is not finite. */
 NSP_INLINE int nsp_quantise_block(int8_t *codes, float *scale, const float *x)
 {

@@ -3,12 +3,15 @@
  * MATMUL: rows times packed panels, with its epilogue.
  *
  * Rows go in groups that stay in cache while a panel is used on all of them. x is staged in scratch
- * where it is not f32 yet, must be rounded to bf16, or becomes int8 codes; weights other than f32
- * are unpacked in pieces of NSP_PIECE_INPUTS inputs (int8 is multiplied as it is).
+ * where it is not f32 yet, must be rounded to bf16, or becomes int8 codes. Halves are unpacked in
+ * registers for few rows, in pieces of NSP_PIECE_INPUTS inputs for many; int8, and bf16 where the
+ * instruction set has products of it, are multiplied as they are.
  */
 #include "nsp/kernels.h"
 
+#include "nsp/kernel_bf16.h"
 #include "nsp/kernel_f32.h"
+#include "nsp/kernel_half.h"
 #include "nsp/kernel_i8.h"
 #include "nsp/nsp_math.h"
 #include "nsp/pack.h"
@@ -21,6 +24,7 @@ struct matmul {
 	struct nsp_matmul_plan plan;
 	float *sums; /* [rows][32] */
 	float *piece;
+	bool bf16; /* products of bf16: x is staged as such */
 	/* f32: a row of x every x_stride floats, in place or staged */
 	const float *x;
 	size_t x_stride;
@@ -61,17 +65,45 @@ static void stage_floats(struct matmul *m, float *staged, uint32_t first, uint32
 {
 	const struct qeff_nsp_operand *in = &m->run->op->in[0];
 	uint32_t inputs = m->p->inputs;
+	bool rounded = m->p->weight_type == QEFF_NSP_BF16 && !m->p->exact;
 
 	for (uint32_t r = 0; r < rows; r++) {
 		float *to = staged + (size_t)r * inputs;
 		const float *x = vf_widen(to, nsp_in(m->run, in, first + r), in->type, inputs);
 
 		/* bf16 weights meet bf16 activations: their products are exact in f32. */
-		for (uint32_t k = 0; m->p->weight_type == QEFF_NSP_BF16 && k < inputs; k++)
+		for (uint32_t k = 0; rounded && k < inputs; k++)
 			to[k] = qeff_bf16_to_f32(qeff_f32_to_bf16(x[k]));
 	}
 	m->x = staged;
 	m->x_stride = inputs;
+}
+
+/* Columns of a row staged as bf16. */
+static size_t bf16_stride(const struct matmul *m)
+{
+	return ((size_t)m->p->inputs + 1) & ~(size_t)1;
+}
+
+static void stage_bf16(struct matmul *m, uint32_t first, uint32_t rows)
+{
+	const struct qeff_nsp_operand *in = &m->run->op->in[0];
+	uint32_t inputs = m->p->inputs, size = nsp_type_bytes(in->type);
+
+	for (uint32_t r = 0; r < rows; r++) {
+		uint16_t *to = (uint16_t *)m->codes + r * bf16_stride(m);
+		const uint8_t *at = nsp_in(m->run, in, first + r);
+
+		for (uint32_t k = 0; k < inputs; k += QEFF_NSP_PANEL) {
+			uint32_t count = inputs - k < QEFF_NSP_PANEL ? inputs - k : QEFF_NSP_PANEL;
+			float buffer[QEFF_NSP_PANEL];
+
+			vf_narrow(to + k, QEFF_NSP_BF16,
+				  vf_widen(buffer, at + (size_t)k * size, in->type, count), count);
+		}
+		if (inputs % 2)
+			to[inputs] = 0;
+	}
 }
 
 static void stage(struct matmul *m, uint32_t first, uint32_t rows)
@@ -80,6 +112,8 @@ static void stage(struct matmul *m, uint32_t first, uint32_t rows)
 
 	if (m->p->weight_type == QEFF_NSP_I8) {
 		stage_codes(m, first, rows);
+	} else if (m->bf16) {
+		stage_bf16(m, first, rows);
 	} else if (m->plan.row_bytes) {
 		stage_floats(m, (float *)m->codes, first, rows);
 	} else {
@@ -88,57 +122,41 @@ static void stage(struct matmul *m, uint32_t first, uint32_t rows)
 	}
 }
 
-/* One row of a panel, 32 outputs x 2 inputs, to two rows of f32. */
-NSP_INLINE void unpack_row(float *to, const uint8_t *from, unsigned int type)
+static void multiply_f32(struct matmul *m, const uint8_t *panel, uint32_t rows)
 {
-	for (int n = 0; n < QEFF_NSP_PANEL; n += VF) {
-		vi pairs = *(const vi *)(from + n * 4);
+	struct nsp_panel piece = { (const float *)panel, QEFF_NSP_PANEL };
+	uint32_t inputs = m->p->inputs;
+	/* A single row needs no piece to stay in cache. */
+	uint32_t most = rows == 1 ? inputs : NSP_PIECE_INPUTS;
 
-		if (type == QEFF_NSP_BF16) {
-			vf_store(to + n, (vf)(pairs << 16));
-			vf_store(to + QEFF_NSP_PANEL + n, (vf)(pairs & (int32_t)0xffff0000));
-			continue;
-		}
-#if defined(__AVX512F__)
-		vf_store(to + n, (vf)_mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)pairs)));
-		vf_store(to + QEFF_NSP_PANEL + n, (vf)_mm512_cvtph_ps(_mm512_cvtepi32_epi16(
-							  _mm512_srli_epi32((__m512i)pairs, 16))));
-#elif defined(__AVX2__)
-		__m256i both = _mm256_packus_epi32((__m256i)(pairs & 0xffff),
-						   _mm256_srli_epi32((__m256i)pairs, 16));
-
-		both = _mm256_permute4x64_epi64(both, 0xd8);
-		vf_store(to + n, (vf)_mm256_cvtph_ps(_mm256_castsi256_si128(both)));
-		vf_store(to + QEFF_NSP_PANEL + n,
-			 (vf)_mm256_cvtph_ps(_mm256_extracti128_si256(both, 1)));
-#else
-		for (int i = 0; i < VF; i++) {
-			to[n + i] = qeff_f16_to_f32((uint16_t)pairs[i]);
-			to[QEFF_NSP_PANEL + n + i] =
-				qeff_f16_to_f32((uint16_t)((uint32_t)pairs[i] >> 16));
-		}
-#endif
-	}
+	for (uint32_t k = 0; k < inputs; k += most, piece.w += (size_t)most * QEFF_NSP_PANEL)
+		nsp_panel_f32(m->sums, QEFF_NSP_PANEL, m->x + k, m->x_stride, piece,
+			      inputs - k < most ? inputs - k : most, rows);
 }
 
-static void multiply_float(struct matmul *m, const uint8_t *panel, uint32_t rows)
+static void multiply_half(struct matmul *m, const uint8_t *panel, uint32_t rows)
 {
+	const struct nsp_panel piece = { m->piece, QEFF_NSP_PANEL };
 	uint32_t inputs = m->p->inputs, type = m->p->weight_type;
-	/* A single row needs no piece to stay in cache. */
-	uint32_t most = type == QEFF_NSP_F32 && rows == 1 ? inputs : NSP_PIECE_INPUTS;
+	uint32_t most = rows == 1 ? inputs : NSP_PIECE_INPUTS;
 
-	for (uint32_t k = 0; k < inputs; k += most) {
+#if NSP_BF16_PRODUCTS
+	for (uint32_t k = 0; m->bf16 && k < inputs; k += most, panel += (size_t)most / 2 * 128)
+		nsp_bf16_rows(m->sums, (const uint16_t *)m->codes + k, bf16_stride(m), panel,
+			      inputs - k < most ? inputs - k : most, rows);
+#endif
+	for (uint32_t k = 0; !m->bf16 && k < inputs; k += most, panel += (size_t)most / 2 * 128) {
 		uint32_t count = inputs - k < most ? inputs - k : most;
-		struct nsp_panel piece = { (const float *)panel, QEFF_NSP_PANEL };
 
-		if (type != QEFF_NSP_F32) {
-			for (uint32_t r = 0; r < count; r += 2)
-				unpack_row(m->piece + (size_t)r * QEFF_NSP_PANEL,
-					   panel + (size_t)r / 2 * QEFF_NSP_PANEL_ROW_BYTES, type);
-			piece.w = m->piece;
+		if (rows <= NSP_HALF_ROWS) {
+			nsp_half_rows(m->sums, m->x + k, m->x_stride, panel, count, type, rows);
+			continue;
 		}
+		if (type == QEFF_NSP_BF16)
+			nsp_unpack_piece(m->piece, panel, count, QEFF_NSP_BF16);
+		else
+			nsp_unpack_piece(m->piece, panel, count, QEFF_NSP_F16);
 		nsp_panel_f32(m->sums, QEFF_NSP_PANEL, m->x + k, m->x_stride, piece, count, rows);
-		panel += (size_t)count * QEFF_NSP_PANEL_ROW_BYTES / (type == QEFF_NSP_F32 ? 1 : 2);
 	}
 }
 
@@ -151,6 +169,14 @@ static void multiply_int8(struct matmul *m, const uint8_t *panel, uint32_t rows)
 		const float *weight_scales =
 			(const float *)(panel + (size_t)(end - begin) * NSP_BLOCK_BYTES);
 
+#if NSP_I8_ROW
+		if (rows == 1) {
+			nsp_row_i8(m->sums, m->codes + (size_t)begin * NSP_BLOCK, m->scales + begin,
+				   panel, weight_scales, end - begin);
+			panel += (size_t)(end - begin) * NSP_BLOCK_BYTES + QEFF_NSP_PANEL_ROW_BYTES;
+			continue;
+		}
+#endif
 		for (uint32_t b = begin; b < end; b++, panel += NSP_BLOCK_BYTES)
 			nsp_block_i8(m->sums, m->codes + (size_t)b * NSP_BLOCK, m->plan.inputs,
 				     m->scales + b, blocks, panel, weight_scales, rows);
@@ -218,6 +244,7 @@ void NSP_NAME(matmul)(const struct nsp_run *run)
 	uint64_t panel_bytes = qeff_nsp_panel_bytes(p->weight_type, p->inputs, p->scale_group);
 	uint64_t groups = 0;
 
+	m.bf16 = NSP_BF16_PRODUCTS && p->weight_type == QEFF_NSP_BF16 && !p->exact;
 	m.sums = (float *)run->scratch;
 	m.piece = (float *)(run->scratch + m.plan.sums_bytes);
 	m.codes = (int8_t *)m.piece + m.plan.weight_bytes;
@@ -235,8 +262,10 @@ void NSP_NAME(matmul)(const struct nsp_run *run)
 			memset(m.sums, 0, (size_t)rows * QEFF_NSP_PANEL * sizeof(float));
 			if (p->weight_type == QEFF_NSP_I8)
 				multiply_int8(&m, panel, rows);
+			else if (p->weight_type == QEFF_NSP_F32)
+				multiply_f32(&m, panel, rows);
 			else
-				multiply_float(&m, panel, rows);
+				multiply_half(&m, panel, rows);
 			finish(&m, row, rows, n, count < QEFF_NSP_PANEL ? count : QEFF_NSP_PANEL);
 			panel += panel_bytes;
 		}

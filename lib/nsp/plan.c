@@ -16,7 +16,9 @@ struct nsp_matmul_plan qeff_nsp_matmul_plan(const struct qeff_nsp_op *op)
 		plan.inputs = (p->inputs + 31) / 32 * 32;
 		/* codes, a scale a block, and whether the row is finite */
 		plan.row_bytes = plan.inputs + (uint64_t)plan.inputs / 32 * 4 + 1;
-	} else if (p->weight_type == QEFF_NSP_BF16 || op->in[0].type != QEFF_NSP_F32) {
+	} else if ((p->weight_type == QEFF_NSP_BF16 && !p->exact) ||
+		   op->in[0].type != QEFF_NSP_F32) {
+		/* f32, or bf16 and a zero behind an odd last one */
 		plan.row_bytes = (uint64_t)p->inputs * 4;
 	}
 	if (p->weight_type == QEFF_NSP_F16 || p->weight_type == QEFF_NSP_BF16)

@@ -20,7 +20,7 @@
 
 #define QEFF_NSP_MAGIC	       0x46455153u /* bytes "SQEF" */
 #define QEFF_NSP_VERSION_MAJOR 0 /* 1 once the format is stable; another major is refused */
-#define QEFF_NSP_VERSION_MINOR 1 /* a larger minor than the reader's is refused */
+#define QEFF_NSP_VERSION_MINOR 2 /* a larger minor than the reader's is refused */
 
 /* The exec-context major of packages that hold no Hexagon code: no firmware has it. */
 #define QEFF_NSP_EXEC_CONTEXT_MAJOR 0x5145
@@ -170,6 +170,8 @@ struct qeff_nsp_gather_params {
  * in[0] x; in[1] bias (CONST f32 vector, stride 0) or none; in[2] mul or none; in[3] add or none;
  * out. out may be the same memory as in[2] or in[3], with equal strides and types; not as in[0].
  *
+ * With BF16 weights x is rounded to bf16 first, unless @exact.
+ *
  * Tiles cover ranges of outputs, begin a multiple of 32, end a multiple of 32 or outputs; tile.data
  * is the first panel of the range, a multiple of 128 bytes in the constants.
  */
@@ -179,7 +181,8 @@ struct qeff_nsp_matmul_params {
 	uint32_t scale_group; /* I8: weights along K that share a scale, a multiple of 32; else 0 */
 	uint8_t weight_type;  /* enum qeff_nsp_type: F32, F16, BF16, I8 */
 	uint8_t function;     /* enum qeff_nsp_function */
-	uint8_t reserved[2];
+	uint8_t exact;	      /* BF16: they are storage, x stays as it is; else 0 */
+	uint8_t reserved;
 };
 
 /*

@@ -215,7 +215,8 @@ static bool check_matmul(const struct nsp_check *check, const struct qeff_nsp_op
 	const struct qeff_nsp_matmul_params *p = &op->u.matmul;
 	const uint32_t in[4] = { FLOATS, TYPE(QEFF_NSP_F32), FLOATS, FLOATS };
 
-	REQUIRE(p->weight_type <= QEFF_NSP_I8 && zero(p->reserved, sizeof(p->reserved)),
+	REQUIRE(p->weight_type <= QEFF_NSP_I8 && !p->reserved &&
+			p->exact <= (p->weight_type == QEFF_NSP_BF16),
 		"operation: weights of MATMUL", p->weight_type, QEFF_NSP_I8);
 	REQUIRE(p->function < QEFF_NSP_FUNCTIONS, "operation: no such function", p->function,
 		QEFF_NSP_FUNCTIONS);

@@ -7,8 +7,8 @@
 #include "nsp/exec.h"
 #include "util/error.h"
 
-/* The kernels for this CPU, chosen once; the environment's QEFF_ISA (avx512, avx2, portable) forces
- * one that the CPU has. @err tells if QEFF_ISA names none of them: then NULL. */
+/* The kernels for this CPU, chosen once; the environment's QEFF_ISA (avx512bf16, avx512, avx2,
+ * portable) forces one that the CPU has. @err tells if QEFF_ISA names none of them: then NULL. */
 const struct qeff_nsp_kernels *qeff_nsp_host_kernels(struct qeff_error *err);
 const struct qeff_nsp_kernels *
 qeff_nsp_kernels_named(const char *isa); /* NULL: unknown, or not on this CPU */

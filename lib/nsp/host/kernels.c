@@ -11,6 +11,7 @@ extern const struct qeff_nsp_kernels qeff_nsp_kernels_portable;
 #ifdef QEFF_NSP_X86
 extern const struct qeff_nsp_kernels qeff_nsp_kernels_avx2;
 extern const struct qeff_nsp_kernels qeff_nsp_kernels_avx512;
+extern const struct qeff_nsp_kernels qeff_nsp_kernels_avx512bf16;
 
 static bool has_avx2(void)
 {
@@ -23,6 +24,11 @@ static bool has_avx512(void)
 	return has_avx2() && __builtin_cpu_supports("avx512f") &&
 	       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
 	       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+}
+
+static bool has_avx512bf16(void)
+{
+	return has_avx512() && __builtin_cpu_supports("avx512bf16");
 }
 #endif
 
@@ -37,6 +43,7 @@ static const struct {
 	bool (*runs)(void);
 } choices[] = {
 #ifdef QEFF_NSP_X86
+	{ &qeff_nsp_kernels_avx512bf16, has_avx512bf16 },
 	{ &qeff_nsp_kernels_avx512, has_avx512 },
 	{ &qeff_nsp_kernels_avx2, has_avx2 },
 #endif
@@ -63,7 +70,7 @@ const struct qeff_nsp_kernels *qeff_nsp_host_kernels(struct qeff_error *err)
 		if (!kernels)
 			qeff_error_set(err, -EINVAL,
 				       "QEFF_ISA=%s: this CPU has no such instruction set (known: "
-				       "avx512, avx2, portable)",
+				       "avx512bf16, avx512, avx2, portable)",
 				       isa);
 		return kernels;
 	}
