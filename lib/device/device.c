@@ -8,6 +8,7 @@
 #include "device/softcard.h"
 #include "device/state.h"
 #include "nnc/client.h"
+#include "util/cancel.h"
 #include "util/log.h"
 
 #include <stdatomic.h>
@@ -75,6 +76,7 @@ int qeff_device_list(struct qeff_device_list **list, struct qeff_error *err)
 {
 	struct qeff_soft_config config;
 	struct qeff_sysfs s;
+	QEFF_NO_CANCEL;
 	int ret = qeff_soft_config_read(&config, err);
 
 	if (ret)
@@ -192,6 +194,7 @@ int qeff_device_open(const char *name, struct qeff_device **device, struct qeff_
 	struct qeff_soft_config config;
 	struct qeff_device *d;
 	struct qeff_sysfs s;
+	QEFF_NO_CANCEL;
 	int ret = qeff_soft_config_read(&config, err);
 
 	if (ret)
@@ -225,6 +228,8 @@ struct qeff_device *qeff_device_ref(struct qeff_device *device)
 
 void qeff_device_close(struct qeff_device *device)
 {
+	QEFF_NO_CANCEL;
+
 	if (!device || atomic_fetch_sub(&device->owners, 1) != 1)
 		return;
 	qeff_state_device_closed(device);
@@ -309,6 +314,7 @@ int qeff_device_query(struct qeff_device *device, struct qeff_device_status *sta
 {
 	struct qeff_nnc_client client = { .manage = manage, .user = device->transport };
 	struct qeff_nnc_status_resp answer;
+	QEFF_NO_CANCEL;
 	int ret = qeff_nnc_query_status(&client, &answer, err);
 
 	if (ret)

@@ -4,6 +4,7 @@
  * in the form that state.c writes. A file whose lock is free belongs to nobody and is removed.
  */
 #include "device/state.h"
+#include "util/cancel.h"
 #include "util/error.h"
 
 #include <dirent.h>
@@ -213,6 +214,7 @@ int qeff_published_list(struct qeff_published_list **list, struct qeff_error *er
 {
 	struct qeff_published_list *found = calloc(1, sizeof(*found));
 	char path[256];
+	QEFF_NO_CANCEL;
 	int ret = found ? 0 : -ENOMEM;
 
 	for (unsigned int i = 0; !ret && i < QEFF_STATE_FOLDERS; i++)

@@ -2,6 +2,7 @@
 /* Activating: a loaded program gets NSPs, memory and a DMA bridge channel, and gives them back. */
 #include "runtime/runtime.h"
 
+#include "util/cancel.h"
 #include "util/log.h"
 
 #include <inttypes.h>
@@ -47,13 +48,15 @@ int qeff_program_activate(struct qeff_loaded_program *program, struct qeff_activ
 			  struct qeff_error *err)
 {
 	struct qeff_activation *activation;
+	QEFF_NO_CANCEL;
 	int ret;
 
 	activation = calloc(1, sizeof(*activation));
 	if (!activation)
 		return qeff_error_set(err, -ENOMEM, "no memory to activate a program");
+	atomic_init(&activation->owners, 1);
 	pthread_mutex_init(&activation->lock, NULL);
-	activation->program = program;
+	activation->program = qeff_program_ref(program);
 	activation->ended = true;
 
 	ret = qeff_nnc_activate(&program->client,
@@ -95,16 +98,26 @@ void qeff_activation_abandon(struct qeff_activation *activation)
 	pthread_mutex_unlock(&activation->lock);
 }
 
-void qeff_activation_end(struct qeff_activation *activation)
+void qeff_activation_put(struct qeff_activation *activation)
 {
-	if (!activation)
+	if (atomic_fetch_sub(&activation->owners, 1) != 1)
 		return;
-	qeff_activation_abandon(activation);
+	qeff_program_unload(activation->program);
 	pthread_mutex_destroy(&activation->lock);
 	free(activation->transfers);
 	free(activation->slices);
 	free(activation->places);
 	free(activation);
+}
+
+void qeff_activation_end(struct qeff_activation *activation)
+{
+	QEFF_NO_CANCEL;
+
+	if (!activation)
+		return;
+	qeff_activation_abandon(activation);
+	qeff_activation_put(activation);
 }
 
 const struct qeff_activation_info *

@@ -4,6 +4,7 @@
 
 #include "nsp/program.h"
 #include "qpc/package.h"
+#include "util/cancel.h"
 #include "util/checked.h"
 #include "util/log.h"
 
@@ -197,11 +198,13 @@ int qeff_program_load_qpc(struct qeff_device *device, struct qeff_qpc *qpc,
 			  struct qeff_loaded_program **out, struct qeff_error *err)
 {
 	struct qeff_loaded_program *program;
+	QEFF_NO_CANCEL;
 	int ret;
 
 	program = calloc(1, sizeof(*program));
 	if (!program)
 		return qeff_error_set(err, -ENOMEM, "no memory to load a program");
+	atomic_init(&program->owners, 1);
 	pthread_mutex_init(&program->lock, NULL);
 	program->device = qeff_device_ref(device);
 	program->transport = qeff_device_transport(device);
@@ -229,6 +232,7 @@ int qeff_program_load(struct qeff_device *device, const char *path,
 		      struct qeff_loaded_program **program, struct qeff_error *err)
 {
 	struct qeff_qpc *qpc;
+	QEFF_NO_CANCEL;
 	int ret;
 
 	ret = qeff_qpc_open(path, &qpc, err);
@@ -243,11 +247,18 @@ int qeff_program_load(struct qeff_device *device, const char *path,
 	return 0;
 }
 
+struct qeff_loaded_program *qeff_program_ref(struct qeff_loaded_program *program)
+{
+	atomic_fetch_add(&program->owners, 1);
+	return program;
+}
+
 void qeff_program_unload(struct qeff_loaded_program *program)
 {
 	struct qeff_error err = { 0 };
+	QEFF_NO_CANCEL;
 
-	if (!program)
+	if (!program || atomic_fetch_sub(&program->owners, 1) != 1)
 		return;
 	qeff_state_program_unloaded(program->state);
 	if (program->has_elf && qeff_nnc_unload_elf(&program->client, program->elf_id, &err))

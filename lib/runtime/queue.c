@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The queue: slots, one thread that waits for the card in the order of submission, and a descriptor
- * that tells when a completion can be taken. A session's queue does without the thread: who asks
- * for the completion waits for the card himself, which saves a change of threads per inference.
+ * The queue: slots, waited for in the order of submission, and a descriptor that tells when a
+ * completion can be taken. Who asks for a completion waits for the card himself, which saves a
+ * change of threads per inference; if several ask, one of them does. Only who wants to poll the
+ * descriptor needs a thread that waits while nobody asks, so that thread starts when the descriptor
+ * is first asked for.
  *
  * Locks: submit_lock is held over an execute and the entry of its slot in the list of those in
  * flight, so that the list has the order of the ring. lock guards lists and slot states; it is
@@ -10,9 +12,11 @@
  */
 #include "runtime/runtime.h"
 
+#include "util/cancel.h"
 #include "util/log.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -20,7 +24,8 @@
 
 #define DEFAULT_DEPTH 2
 #define MAX_DEPTH     1024
-/* How long one wait of the thread may sleep before it looks whether the queue is being closed. */
+/* How long one wait may sleep before it looks whether the queue is being closed, or its thread
+ * cancelled. */
 #define WAIT_STEP_MS 1000
 /* Patience of qeff_queue_close() where inferences have no limit. */
 #define CLOSE_MS 30000
@@ -45,6 +50,7 @@ struct qeff_queue {
 	uint64_t completions;
 	uint64_t idle_ns;  /* when the card finished the one before; belongs to whoever waits */
 	uint64_t close_ns; /* when patience ends; 0 unless closing */
+	bool waiting;	   /* somebody waits for the oldest in flight */
 	bool stop;
 	int lost; /* a negative errno once the activation cannot run anything any more */
 	struct qeff_slot *slots;
@@ -77,19 +83,26 @@ static struct qeff_slot *pop(struct slot_list *list)
 	return slot;
 }
 
-/* Waits for a change until @deadline_ns (UINT64_MAX: for ever); false when it is past. */
+static void unlock(void *lock)
+{
+	pthread_mutex_unlock(lock);
+}
+
+/* Waits for a change until @deadline_ns (UINT64_MAX: for ever); false when it is past. A thread may
+ * be cancelled here, and leaves the lock free. */
 static bool wait_changed(struct qeff_queue *queue, uint64_t deadline_ns)
 {
 	struct timespec until = { .tv_sec = (time_t)(deadline_ns / 1000000000u),
 				  .tv_nsec = (long)(deadline_ns % 1000000000u) };
 
-	if (deadline_ns == UINT64_MAX) {
-		pthread_cond_wait(&queue->changed, &queue->lock);
-		return true;
-	}
-	if (now_ns() >= deadline_ns)
+	if (deadline_ns != UINT64_MAX && now_ns() >= deadline_ns)
 		return false;
-	pthread_cond_timedwait(&queue->changed, &queue->lock, &until);
+	pthread_cleanup_push(unlock, &queue->lock);
+	if (deadline_ns == UINT64_MAX)
+		pthread_cond_wait(&queue->changed, &queue->lock);
+	else
+		pthread_cond_timedwait(&queue->changed, &queue->lock, &until);
+	pthread_cleanup_pop(0);
 	return true;
 }
 
@@ -103,7 +116,7 @@ struct qeff_activation *qeff_slot_activation(const struct qeff_slot *slot)
 	return slot->queue->activation;
 }
 
-/* ---- the thread that waits ---- */
+/* ---- waiting for the card ---- */
 
 /* When the inference that is now the oldest has taken too long, or the queue's closing has. */
 static uint64_t patience_ends(struct qeff_queue *queue, uint64_t began_ns)
@@ -136,41 +149,41 @@ static int failed_so_far(struct qeff_queue *queue, const struct qeff_slot *slot,
 	return -ETIMEDOUT;
 }
 
-/* Until one buffer of the slot is back. The limits are looked at between short waits. */
+/* Waits for one buffer of the slot, but for no longer than a step and not past @deadline_ns:
+ * -EINPROGRESS if the inference may yet end. */
 static int wait_buffer(struct qeff_queue *queue, struct qeff_slot *slot, uint32_t i,
-		       uint64_t began_ns, struct qeff_error *err)
+		       uint64_t began_ns, uint64_t deadline_ns, struct qeff_error *err)
 {
 	struct qeff_transport *transport = queue->activation->program->transport;
-	uint32_t dbc_id = queue->activation->nnc.dbc_id;
+	uint64_t now = now_ns(), end = patience_ends(queue, began_ns);
+	uint64_t until = end < deadline_ns ? end : deadline_ns;
+	uint64_t left_ms = until > now ? (until - now) / 1000000u + 1 : 1;
+	int ret;
 
-	for (;;) {
-		uint64_t now = now_ns(), end = patience_ends(queue, began_ns);
-		uint64_t left_ms = end > now ? (end - now) / 1000000u + 1 : 1;
-		int ret;
-
-		ret = transport->ops->wait(
-			transport, dbc_id, slot->handles[i],
-			left_ms < WAIT_STEP_MS ? (uint32_t)left_ms : WAIT_STEP_MS, err);
-		if (ret == -ETIMEDOUT)
-			ret = failed_so_far(queue, slot, err);
-		if (ret == -EINTR || (ret == -ETIMEDOUT && now_ns() < end))
-			continue;
-		if (ret == -ETIMEDOUT)
-			qeff_error_set(err, ret,
-				       "the card did not finish an inference within %" PRIu64 " ms",
-				       (now_ns() - began_ns) / 1000000u);
-		return ret;
-	}
+	ret = transport->ops->wait(transport, queue->activation->nnc.dbc_id, slot->handles[i],
+				   left_ms < WAIT_STEP_MS ? (uint32_t)left_ms : WAIT_STEP_MS, err);
+	if (ret == -ETIMEDOUT)
+		ret = failed_so_far(queue, slot, err);
+	if (ret == -EINTR || (ret == -ETIMEDOUT && now_ns() < end))
+		return -EINPROGRESS;
+	if (ret == -ETIMEDOUT)
+		qeff_error_set(err, ret,
+			       "the card did not finish an inference within %" PRIu64 " ms",
+			       (now_ns() - began_ns) / 1000000u);
+	return ret;
 }
 
 /* The last one first: when it is back, the others are as a rule, and one sleep is enough. */
-static int wait_buffers(struct qeff_queue *queue, struct qeff_slot *slot, uint64_t began_ns,
+static int wait_buffers(struct qeff_queue *queue, struct qeff_slot *slot, uint64_t deadline_ns,
 			struct qeff_error *err)
 {
+	uint64_t began_ns = slot->completion.submitted_ns;
 	int ret = 0;
 
+	if (began_ns < queue->idle_ns)
+		began_ns = queue->idle_ns;
 	for (uint32_t i = queue->activation->num_transfers; i-- > 0 && !ret;)
-		ret = wait_buffer(queue, slot, i, began_ns, err);
+		ret = wait_buffer(queue, slot, i, began_ns, deadline_ns, err);
 	return ret;
 }
 
@@ -186,21 +199,24 @@ static void device_time(struct qeff_slot *slot)
 		slot->completion.stats.device_us = entry.device_latency_us;
 }
 
-/* Every buffer is waited for, in order: an input that failed to arrive means that no output will.
- */
-static void wait_slot(struct qeff_queue *queue, struct qeff_slot *slot, uint64_t began_ns)
+/* Returns whether the inference has ended, one way or the other. */
+static bool wait_slot(struct qeff_queue *queue, struct qeff_slot *slot, uint64_t deadline_ns)
 {
 	struct qeff_completion *completion = &slot->completion;
 	int ret;
 
-	ret = wait_buffers(queue, slot, began_ns, &completion->error);
+	ret = wait_buffers(queue, slot, deadline_ns, &completion->error);
+	if (ret == -EINPROGRESS)
+		return false;
 	completion->completed_ns = now_ns();
 	if (!ret) {
 		ret = qeff_stats_read(slot, &completion->stats, &completion->error);
 		if (!completion->stats.inferences)
 			device_time(slot);
+		if (!ret && completion->error.code) /* a step on the way has left it */
+			completion->error = (struct qeff_error){ 0 };
 		completion->status = ret;
-		return;
+		return true;
 	}
 	completion->status = ret;
 	/* What else is in flight would wait for ever, and the rings are in an unknown state. */
@@ -208,28 +224,52 @@ static void wait_slot(struct qeff_queue *queue, struct qeff_slot *slot, uint64_t
 	queue->lost = ret;
 	pthread_mutex_unlock(&queue->lock);
 	qeff_activation_abandon(queue->activation);
+	return true;
 }
 
-/* Waits for the oldest inference in flight and moves it to those done. The lock is held by the
- * caller, but not while this waits. */
-static void finish_oldest(struct qeff_queue *queue)
+/* Waits a step for the oldest inference in flight and, if it has ended, moves it to those done. The
+ * lock is held by the caller, but not while this waits, and nobody else does meanwhile. */
+static void finish_oldest(struct qeff_queue *queue, uint64_t deadline_ns)
 {
 	struct qeff_slot *slot = queue->flying.head;
-	uint64_t began_ns = slot->completion.submitted_ns;
+	QEFF_NO_CANCEL;
+	bool ended;
 
+	queue->waiting = true;
 	pthread_mutex_unlock(&queue->lock);
-	wait_slot(queue, slot, began_ns > queue->idle_ns ? began_ns : queue->idle_ns);
-	queue->idle_ns = slot->completion.completed_ns;
-	if (!slot->completion.status)
-		qeff_state_program_updated(queue->activation->program->state, 1);
+	ended = wait_slot(queue, slot, deadline_ns);
+	if (ended) {
+		queue->idle_ns = slot->completion.completed_ns;
+		if (!slot->completion.status)
+			qeff_state_program_updated(queue->activation->program->state, 1);
+	}
 	pthread_mutex_lock(&queue->lock);
-	pop(&queue->flying);
-	if (!queue->done.head && queue->has_thread)
-		eventfd_write(queue->fd, 1);
-	push(&queue->done, slot);
-	slot->state = QEFF_SLOT_DONE;
-	queue->completions++;
+	queue->waiting = false;
+	if (ended) {
+		pop(&queue->flying);
+		if (!queue->done.head && queue->has_thread)
+			eventfd_write(queue->fd, 1);
+		push(&queue->done, slot);
+		slot->state = QEFF_SLOT_DONE;
+		queue->completions++;
+	}
 	pthread_cond_broadcast(&queue->changed);
+}
+
+/* Until something may have changed: who can, waits for the card, the others for him. False when
+ * @deadline_ns is past. */
+static bool wait_for_progress(struct qeff_queue *queue, uint64_t deadline_ns)
+{
+	if (!queue->flying.head || queue->waiting)
+		return wait_changed(queue, deadline_ns);
+	finish_oldest(queue, deadline_ns);
+	if (deadline_ns != UINT64_MAX)
+		return now_ns() < deadline_ns;
+	/* A thread that waits for ever must be able to end. */
+	pthread_mutex_unlock(&queue->lock);
+	pthread_testcancel();
+	pthread_mutex_lock(&queue->lock);
+	return true;
 }
 
 static void *wait_for_card(void *arg)
@@ -237,14 +277,31 @@ static void *wait_for_card(void *arg)
 	struct qeff_queue *queue = arg;
 
 	pthread_mutex_lock(&queue->lock);
-	while (queue->flying.head || !queue->stop) {
-		if (queue->flying.head)
-			finish_oldest(queue);
-		else
-			wait_changed(queue, UINT64_MAX);
-	}
+	while (queue->flying.head || !queue->stop)
+		wait_for_progress(queue, UINT64_MAX);
 	pthread_mutex_unlock(&queue->lock);
 	return NULL;
+}
+
+/* With the lock held: from now on completions come by themselves. */
+static int start_thread(struct qeff_queue *queue)
+{
+	sigset_t all, old;
+	int ret;
+
+	if (queue->has_thread)
+		return 0;
+	/* Signals are for the threads of the program, not for ours. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	ret = pthread_create(&queue->thread, NULL, wait_for_card, queue);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (ret)
+		return -ret;
+	queue->has_thread = true;
+	if (queue->done.head)
+		eventfd_write(queue->fd, 1);
+	return 0;
 }
 
 /* ---- opening and closing ---- */
@@ -260,6 +317,8 @@ static int claim(struct qeff_activation *activation, struct qeff_error *err)
 		ret = qeff_error_set(err, -EBUSY, "the activation has a queue already");
 	else
 		activation->has_queue = true;
+	if (!ret)
+		atomic_fetch_add(&activation->owners, 1);
 	pthread_mutex_unlock(&activation->lock);
 	return ret;
 }
@@ -269,9 +328,10 @@ static void disclaim(struct qeff_activation *activation)
 	pthread_mutex_lock(&activation->lock);
 	activation->has_queue = false;
 	pthread_mutex_unlock(&activation->lock);
+	qeff_activation_put(activation);
 }
 
-static int start(struct qeff_queue *queue, bool with_thread, struct qeff_error *err)
+static int start(struct qeff_queue *queue, struct qeff_error *err)
 {
 	int ret;
 
@@ -287,26 +347,19 @@ static int start(struct qeff_queue *queue, bool with_thread, struct qeff_error *
 		if (ret)
 			return ret;
 	}
-	if (!with_thread)
-		return 0;
 	queue->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (queue->fd < 0)
 		return qeff_error_set(err, -errno, "no event descriptor for a queue");
-	queue->has_thread = true;
-	ret = pthread_create(&queue->thread, NULL, wait_for_card, queue);
-	if (ret) {
-		queue->has_thread = false;
-		return qeff_error_set(err, -ret, "no thread for a queue");
-	}
 	return 0;
 }
 
-static int open_queue(struct qeff_activation *activation, const struct qeff_queue_options *options,
-		      bool with_thread, struct qeff_queue **out, struct qeff_error *err)
+int qeff_queue_open(struct qeff_activation *activation, const struct qeff_queue_options *options,
+		    struct qeff_queue **out, struct qeff_error *err)
 {
 	uint32_t depth = options && options->depth ? options->depth : DEFAULT_DEPTH;
 	pthread_condattr_t attr;
 	struct qeff_queue *queue;
+	QEFF_NO_CANCEL;
 	int ret;
 
 	if (depth > MAX_DEPTH)
@@ -331,7 +384,7 @@ static int open_queue(struct qeff_activation *activation, const struct qeff_queu
 	pthread_cond_init(&queue->changed, &attr);
 	pthread_condattr_destroy(&attr);
 
-	ret = start(queue, with_thread, err);
+	ret = start(queue, err);
 	if (ret) {
 		qeff_queue_close(queue);
 		return ret;
@@ -340,34 +393,23 @@ static int open_queue(struct qeff_activation *activation, const struct qeff_queu
 	return 0;
 }
 
-int qeff_queue_open(struct qeff_activation *activation, const struct qeff_queue_options *options,
-		    struct qeff_queue **queue, struct qeff_error *err)
-{
-	return open_queue(activation, options, true, queue, err);
-}
-
-int qeff_queue_open_inline(struct qeff_activation *activation,
-			   const struct qeff_queue_options *options, struct qeff_queue **queue,
-			   struct qeff_error *err)
-{
-	return open_queue(activation, options, false, queue, err);
-}
-
 void qeff_queue_close(struct qeff_queue *queue)
 {
 	uint64_t patience_ms;
+	QEFF_NO_CANCEL;
 
 	if (!queue)
 		return;
-	if (queue->has_thread) {
-		patience_ms = queue->timeout_ms ? queue->timeout_ms : CLOSE_MS;
-		pthread_mutex_lock(&queue->lock);
-		queue->stop = true;
-		queue->close_ns = now_ns() + patience_ms * 1000000u;
-		pthread_cond_broadcast(&queue->changed);
-		pthread_mutex_unlock(&queue->lock);
+	patience_ms = queue->timeout_ms ? queue->timeout_ms : CLOSE_MS;
+	pthread_mutex_lock(&queue->lock);
+	queue->stop = true;
+	queue->close_ns = now_ns() + patience_ms * 1000000u;
+	pthread_cond_broadcast(&queue->changed);
+	while (queue->flying.head && !queue->has_thread)
+		wait_for_progress(queue, UINT64_MAX);
+	pthread_mutex_unlock(&queue->lock);
+	if (queue->has_thread)
 		pthread_join(queue->thread, NULL);
-	}
 	for (uint32_t i = 0; queue->slots && i < queue->depth; i++)
 		qeff_slot_free_buffers(&queue->slots[i], queue->activation);
 	if (queue->fd >= 0)
@@ -385,9 +427,15 @@ uint32_t qeff_queue_depth(const struct qeff_queue *queue)
 	return queue->depth;
 }
 
-int qeff_queue_fd(const struct qeff_queue *queue)
+int qeff_queue_fd(struct qeff_queue *queue)
 {
-	return queue->fd;
+	QEFF_NO_CANCEL;
+	int ret;
+
+	pthread_mutex_lock(&queue->lock);
+	ret = start_thread(queue);
+	pthread_mutex_unlock(&queue->lock);
+	return ret ? ret : queue->fd;
 }
 
 uint32_t qeff_slot_index(const struct qeff_slot *slot)
@@ -447,6 +495,8 @@ static int check_submit(struct qeff_slot *slot, struct qeff_error *err)
 		ret = qeff_error_set(err, -EINVAL, "slot %" PRIu32 " is %s", slot->index,
 				     slot->state == QEFF_SLOT_FREE ? "not acquired"
 								   : "submitted already");
+	else if (atomic_load(&queue->activation->ended) && !queue->lost)
+		ret = qeff_error_set(err, -EPERM, "the activation has ended");
 	else if (queue->lost)
 		ret = qeff_error_set(err,
 				     queue->lost == -ETIMEDOUT ? -ETIMEDOUT
@@ -463,6 +513,7 @@ static int execute(struct qeff_slot *slot, uint64_t *completions, struct qeff_er
 	struct qeff_queue *queue = slot->queue;
 	struct qeff_activation *activation = queue->activation;
 	struct qeff_transport *transport = activation->program->transport;
+	QEFF_NO_CANCEL;
 	int ret;
 
 	pthread_mutex_lock(&queue->submit_lock);
@@ -493,7 +544,7 @@ static bool wait_for_room(struct qeff_queue *queue, uint64_t completions, uint64
 		until = now_ns() + RING_RETRY_MS * 1000000u;
 		until = until < deadline_ns ? until : deadline_ns;
 	}
-	while (queue->completions == completions && wait_changed(queue, until))
+	while (queue->completions == completions && wait_for_progress(queue, until))
 		;
 	pthread_mutex_unlock(&queue->lock);
 	return now_ns() < deadline_ns;
@@ -516,25 +567,35 @@ int qeff_queue_submit(struct qeff_slot *slot, void *cookie, int32_t timeout_ms,
 	return ret;
 }
 
+/* With the lock held: the oldest completion, if there is one. */
+static struct qeff_slot *take_done(struct qeff_queue *queue, struct qeff_completion *completion)
+{
+	struct qeff_slot *slot = pop(&queue->done);
+	QEFF_NO_CANCEL;
+	eventfd_t count;
+
+	if (!slot)
+		return NULL;
+	slot->state = QEFF_SLOT_HELD;
+	if (!queue->done.head && queue->has_thread)
+		eventfd_read(queue->fd, &count);
+	*completion = slot->completion;
+	return slot;
+}
+
 int qeff_queue_complete(struct qeff_queue *queue, int32_t timeout_ms,
 			struct qeff_completion *completion, struct qeff_error *err)
 {
 	uint64_t deadline_ns = deadline_of(timeout_ms);
 	struct qeff_slot *slot;
-	eventfd_t count;
 
 	pthread_mutex_lock(&queue->lock);
-	if (!queue->has_thread && queue->flying.head)
-		finish_oldest(queue);
-	while (!queue->done.head && wait_changed(queue, deadline_ns))
+	/* Who only looks now and then needs somebody who waits meanwhile. */
+	if (!timeout_ms && queue->flying.head)
+		start_thread(queue);
+	while (!queue->done.head && timeout_ms && wait_for_progress(queue, deadline_ns))
 		;
-	slot = pop(&queue->done);
-	if (slot) {
-		slot->state = QEFF_SLOT_HELD;
-		if (!queue->done.head && queue->has_thread)
-			eventfd_read(queue->fd, &count);
-		*completion = slot->completion;
-	}
+	slot = take_done(queue, completion);
 	pthread_mutex_unlock(&queue->lock);
 	if (!slot)
 		return qeff_error_set(err, -EAGAIN, "no inference has completed");

@@ -15,6 +15,7 @@
 #include <qeff/queue.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,6 +24,7 @@
 
 /**
  * struct qeff_loaded_program - see <qeff/program.h>
+ * @owners: who loaded it, and each activation
  * @own_qpc: the package, if it is ours to close
  * @constants_id, @elf_id: the card's numbers, valid if @has_constants, @has_elf
  * @lent: the transport has been promised the constants
@@ -32,6 +34,7 @@
  * @nsps, @ddr_bytes: what all activations take together
  */
 struct qeff_loaded_program {
+	atomic_uint owners;
 	struct qeff_device *device;
 	struct qeff_transport *transport;
 	struct qeff_nnc_client client;
@@ -50,6 +53,9 @@ struct qeff_loaded_program {
 	uint32_t nsps;
 	uint64_t ddr_bytes;
 };
+
+/* One more owner; each of them ends with qeff_program_unload(). */
+struct qeff_loaded_program *qeff_program_ref(struct qeff_loaded_program *program);
 
 /* Adds (or takes away) what an activation takes, and publishes it. */
 void qeff_program_account(struct qeff_loaded_program *program, int32_t nsps, int64_t ddr_bytes);
@@ -77,14 +83,16 @@ struct qeff_place {
 
 /**
  * struct qeff_activation - see <qeff/program.h>
+ * @owners: who activated it, and its queue
  * @transfers: in the order in which they are executed
  * @slices: of all transfers, one after the other
  * @places: of every binding
  * @lock: guards what follows
  * @has_queue: a queue is open
- * @ended: the card has been told
+ * @ended: the card has been told; set under the lock, read anywhere
  */
 struct qeff_activation {
+	atomic_uint owners;
 	struct qeff_loaded_program *program;
 	struct qeff_nnc_activation nnc;
 	struct qeff_activation_info info;
@@ -94,8 +102,11 @@ struct qeff_activation {
 	struct qeff_place *places;
 	pthread_mutex_t lock;
 	bool has_queue;
-	bool ended;
+	atomic_bool ended;
 };
+
+/* One owner less; the last one frees it. */
+void qeff_activation_put(struct qeff_activation *activation);
 
 /* Tells the card that the activation is over, once; whatever still runs is cancelled. */
 void qeff_activation_abandon(struct qeff_activation *activation);
@@ -133,12 +144,6 @@ int qeff_slot_create_buffers(struct qeff_slot *slot, struct qeff_activation *act
 			     struct qeff_error *err);
 void qeff_slot_free_buffers(struct qeff_slot *slot, struct qeff_activation *activation);
 struct qeff_activation *qeff_slot_activation(const struct qeff_slot *slot);
-
-/* queue.c: a queue for one thread, which waits for the card in qeff_queue_complete(), whatever the
- * timeout; there is no descriptor to poll, and nothing may be in flight when it is closed. */
-int qeff_queue_open_inline(struct qeff_activation *activation,
-			   const struct qeff_queue_options *options, struct qeff_queue **queue,
-			   struct qeff_error *err);
 
 /* stats.c: whether packages of this network report; what an inference reported: fills @stats and,
  * if the NSPs met a fault, @err. */

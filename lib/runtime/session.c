@@ -2,6 +2,7 @@
 /* The session: a loaded, activated package with one slot, and its inputs and outputs by name. */
 #include "runtime/runtime.h"
 #include "runtime/shapes.h"
+#include "util/cancel.h"
 
 #include <qeff/session.h>
 
@@ -38,7 +39,7 @@ static int open_slot(struct qeff_session *session, const struct qeff_session_opt
 	ret = qeff_program_activate(session->program, &session->activation, err);
 	if (ret)
 		return ret;
-	ret = qeff_queue_open_inline(session->activation, &queue, &session->queue, err);
+	ret = qeff_queue_open(session->activation, &queue, &session->queue, err);
 	if (ret)
 		return ret;
 	session->network = qeff_program_network(session->program);
@@ -53,6 +54,7 @@ int qeff_session_open(struct qeff_device *device, const char *path,
 		      struct qeff_error *err)
 {
 	struct qeff_session *session;
+	QEFF_NO_CANCEL;
 	int ret = 0;
 
 	session = calloc(1, sizeof(*session));
@@ -75,6 +77,8 @@ int qeff_session_open(struct qeff_device *device, const char *path,
 
 void qeff_session_close(struct qeff_session *session)
 {
+	QEFF_NO_CANCEL;
+
 	if (!session)
 		return;
 	qeff_slot_release(session->slot);

@@ -79,7 +79,7 @@ static void check_features(const struct qeff_slot *slot, int64_t entry)
 	}
 }
 
-static bool readable(const struct qeff_queue *queue, int timeout_ms)
+static bool readable(struct qeff_queue *queue, int timeout_ms)
 {
 	struct pollfd pfd = { .fd = qeff_queue_fd(queue), .events = POLLIN };
 

@@ -4,8 +4,13 @@
  * processes of this machine run on them.
  *
  * A card is a PCI function of a Cloud AI 100 or 080, driven by qeff.ko or mainline qaic, or a card
- * made of software that lives inside the process that opens it. Every function here is thread safe
- * unless it says otherwise.
+ * made of software that lives inside the process that opens it.
+ *
+ * Threads: every function here may be called from any number of threads at once, on one card as
+ * well, but qeff_device_close(). Lists belong to the caller and are plain data: any number of
+ * threads may read one. No function of this header is a cancellation point: a thread that is
+ * cancelled in one ends after it has returned. The environment is read when cards are listed or
+ * opened and must not be changed meanwhile.
  *
  * Environment:
  *
@@ -145,8 +150,9 @@ QEFF_API int qeff_device_open(const char *name, struct qeff_device **device,
  * qeff_device_close - stop being a user of a card
  * @device: the card, or NULL
  *
- * Everything loaded through @device is freed on the card; programs on it must be closed before. No
- * other call with @device may be running.
+ * Programs on it keep it open until the last of them is off the card; then it is closed, and
+ * everything that was loaded through it is freed there. No other call with @device may be running,
+ * and none may follow, but through qeff_program_device() of such a program.
  */
 QEFF_API void qeff_device_close(struct qeff_device *device);
 

@@ -7,8 +7,13 @@
  * several times; the activations share its constants and nothing else. To run inferences, open a
  * queue on an activation (<qeff/queue.h>), or leave all of this to a session (<qeff/session.h>).
  *
- * Functions here are thread safe as long as no two threads use the same program or activation
- * while one of them ends it.
+ * Threads: every function here may be called from any number of threads at once, on one program or
+ * activation as well, but that nobody may use an object that another thread is ending.
+ *
+ * Order: objects may be ended in any order. A program that is unloaded while activations of it are
+ * alive stays on the card until the last of them ends, and so does its card stay open; an
+ * activation that ends while its queue is open gives everything on the card back at once, and fails
+ * what the queue has in flight.
  */
 #ifndef QEFF_PROGRAM_H
 #define QEFF_PROGRAM_H
@@ -46,14 +51,16 @@ struct qeff_loaded_program;
 QEFF_API int qeff_program_load(struct qeff_device *device, const char *path,
 			       struct qeff_loaded_program **program, struct qeff_error *err);
 
-/* The same for a package that is open already; it must stay open until qeff_program_unload(). */
+/* The same for a package that is open already; it must stay open until qeff_program_unload(), and
+ * until the last activation has ended. */
 QEFF_API int qeff_program_load_qpc(struct qeff_device *device, struct qeff_qpc *qpc,
 				   struct qeff_loaded_program **program, struct qeff_error *err);
 
-/* Takes the program off the card; all its activations must have ended. NULL is fine. */
+/* Takes the program off the card, at once or with the end of its last activation. NULL is fine. */
 QEFF_API void qeff_program_unload(struct qeff_loaded_program *program);
 
-/* The package, its network descriptor and the card; all live until qeff_program_unload(). */
+/* The package, its network descriptor and the card; all live as long as the program or an
+ * activation of it. */
 QEFF_API const struct qeff_qpc *qeff_program_qpc(const struct qeff_loaded_program *program);
 QEFF_API const struct qeff_network *qeff_program_network(const struct qeff_loaded_program *program);
 QEFF_API struct qeff_device *qeff_program_device(const struct qeff_loaded_program *program);
@@ -95,7 +102,8 @@ struct qeff_activation_info {
 QEFF_API int qeff_program_activate(struct qeff_loaded_program *program,
 				   struct qeff_activation **activation, struct qeff_error *err);
 
-/* Ends the instance and returns what it took; its queue must be closed. NULL is fine. */
+/* Ends the instance: whatever it runs is cancelled, and the card has back what it took when this
+ * returns. NULL is fine. */
 QEFF_API void qeff_activation_end(struct qeff_activation *activation);
 
 /* Lives as long as the activation. */

@@ -12,9 +12,15 @@
  * Inferences complete in the order in which they were submitted. qeff_queue_fd() gives a descriptor
  * for poll() that is readable while a completion waits to be taken.
  *
- * Every function here may be called from several threads at once, but a slot that was acquired or
- * completed belongs to whoever got it, and its buffers must not be touched between submission and
- * completion. Timeouts are in milliseconds: 0 does not wait, a negative one waits for ever.
+ * Threads: every function here but qeff_queue_close() may be called from any number of threads at
+ * once on one queue. A slot that was acquired or completed belongs to the thread that got it (which
+ * may hand it on); the functions that take a slot are for its owner, and nobody touches its buffers
+ * between submission and completion. Among several threads that wait for completions, each
+ * completion goes to one. A thread may be cancelled while it waits in qeff_queue_acquire(),
+ * qeff_queue_submit() or qeff_queue_complete(); it then has taken nothing and submitted nothing,
+ * and what it held comes back when the queue is closed.
+ *
+ * Timeouts are in milliseconds: 0 does not wait, a negative one waits for ever.
  */
 #ifndef QEFF_QUEUE_H
 #define QEFF_QUEUE_H
@@ -72,12 +78,13 @@ struct qeff_queue_options {
 
 /**
  * qeff_queue_open - open the queue of an activation
- * @activation: an activation without a queue; it must not end before the queue is closed
+ * @activation: an activation without a queue. If it ends first, what is in flight fails with -EPERM
+ * and nothing more can be submitted; the queue is still to be closed
  * @options: or NULL for the defaults
  * @queue: receives the queue; close it with qeff_queue_close()
  * @err: why it failed, or NULL
  *
- * Allocates, maps and prepares all buffers, zeroed, and starts one thread that waits for the card.
+ * Allocates, maps and prepares all buffers, zeroed.
  *
  * Returns 0; -EBUSY if the activation has a queue; -EINVAL for a depth out of range; -ENOMEM;
  * -ENOSPC if an inference needs more ring elements than there are.
@@ -97,8 +104,13 @@ QEFF_API void qeff_queue_close(struct qeff_queue *queue);
 /* Number of slots. */
 QEFF_API uint32_t qeff_queue_depth(const struct qeff_queue *queue);
 
-/* A descriptor for poll(): readable (POLLIN) while a completion waits. Do not read or close it. */
-QEFF_API int qeff_queue_fd(const struct qeff_queue *queue);
+/*
+ * A descriptor for poll(): readable (POLLIN) while a completion waits. Do not read or close it.
+ * From the first call on (or the first qeff_queue_complete() that does not wait), a thread waits
+ * for the card; until then only who waits in qeff_queue_complete() does. A negative errno if that
+ * thread cannot be started.
+ */
+QEFF_API int qeff_queue_fd(struct qeff_queue *queue);
 
 /**
  * qeff_queue_acquire - get a free slot

@@ -11,7 +11,12 @@
  *   qeff_session_output(session, "last_hidden_state", &hidden, &err);
  *
  * The shapes given to the inputs choose the specialisation. Retained state is on the card and stays
- * there: nothing has to be done for it. A session is for one thread at a time.
+ * there: nothing has to be done for it.
+ *
+ * Threads: a session is for one thread at a time, which need not be the same one always. Any number
+ * of sessions may be used at once, on one card as well. A thread that is cancelled in
+ * qeff_session_run() ends within about a second, or with the inference if that is sooner; the
+ * session can then only be closed.
  */
 #ifndef QEFF_SESSION_H
 #define QEFF_SESSION_H
