@@ -404,12 +404,12 @@ static inline double nsp_off(double got, double want)
 }
 
 /* The instruction sets this machine has. */
-static inline size_t nsp_isas(const char *names[3])
+static inline size_t nsp_isas(const char *names[4])
 {
 	static const char *const all[] = { "portable", "avx2", "avx512", "avx512bf16" };
 	size_t count = 0;
 
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 4; i++)
 		if (qeff_nsp_kernels_named(all[i]))
 			names[count++] = all[i];
 	return count;

@@ -252,7 +252,7 @@ static void test_reference(void)
 {
 	static float out[ROWS * 70 * 65];
 	int64_t input[ROWS];
-	const char *isas[3];
+	const char *isas[4];
 	size_t count = nsp_isas(isas);
 	struct live live;
 
@@ -295,7 +295,7 @@ static void test_invariance(void)
 {
 	static float out[ROWS * 70 * 65], other[ROWS * 70 * 65];
 	int64_t input[ROWS];
-	const char *isas[3];
+	const char *isas[4];
 	size_t count = nsp_isas(isas);
 	struct live live, other_live;
 
@@ -334,7 +334,7 @@ static void test_unseen_keys(void)
 	struct qeff_nsp_op op = nsp_op_of(QEFF_NSP_ATTENTION, QEFF_NSP_ROWS_TOKENS, ROWS);
 	uint32_t width = c->heads * c->head_dim;
 	int64_t input[ROWS];
-	const char *isas[3];
+	const char *isas[4];
 	size_t count = nsp_isas(isas);
 
 	fill_input(input, 0, 10, 0, 0, 0, 0);

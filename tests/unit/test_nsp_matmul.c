@@ -29,6 +29,7 @@ struct matmul_case {
 	unsigned int epilogue;
 	uint32_t nsps;
 	uint16_t row_parts;
+	uint8_t exact;
 };
 
 struct matmul_data {
@@ -109,6 +110,7 @@ static void run(const struct matmul_case *c, struct matmul_data *d, const char *
 	op.u.matmul.outputs = c->outputs;
 	op.u.matmul.scale_group = c->group;
 	op.u.matmul.weight_type = c->weights;
+	op.u.matmul.exact = c->exact;
 	op.u.matmul.function = c->function;
 	data = nsp_weights(&b, c->weights, d->w, c->outputs, c->inputs, c->group);
 	nsp_phase(&b);
@@ -165,7 +167,7 @@ static void check(const struct matmul_case *c, const struct matmul_data *d, cons
 				float x = d->x[r * c->inputs + k];
 				float w = stored(c->weights, d->w[n * c->inputs + k]);
 
-				if (c->weights == QEFF_NSP_BF16)
+				if (c->weights == QEFF_NSP_BF16 && !c->exact)
 					x = stored(QEFF_NSP_BF16, x);
 				sum += (double)x * w;
 				size += fabs((double)x * w);
@@ -187,7 +189,7 @@ static void check(const struct matmul_case *c, const struct matmul_data *d, cons
 
 static void run_everywhere(const struct matmul_case *c)
 {
-	const char *isas[3];
+	const char *isas[4];
 	size_t count = nsp_isas(isas);
 	struct matmul_data d;
 
@@ -216,6 +218,27 @@ static void test_shapes(void)
 				struct matmul_case c = { rows[r], inputs[k], outputs[n], F32,
 							 F32,	  F32,	     0,		 0,
 							 0,	  1,	     1 };
+
+				run_everywhere(&c);
+			}
+}
+
+/* Halves take other paths for one row, for few and for many, and an odd last input by itself. */
+static void test_half_shapes(void)
+{
+	static const uint32_t rows[] = { 1, 2, 3, 4, 5, 13 };
+	static const uint32_t inputs[] = { 1, 2, 127, 128, 301 };
+
+	for (int r = 0; r < 6; r++)
+		for (int k = 0; k < 5; k++)
+			for (int t = 0; t < 3; t++) {
+				struct matmul_case c = { .rows = rows[r],
+							 .inputs = inputs[k],
+							 .outputs = 65,
+							 .weights = t ? BF16 : F16,
+							 .exact = t == 2,
+							 .nsps = 1,
+							 .row_parts = 1 };
 
 				run_everywhere(&c);
 			}
@@ -295,7 +318,7 @@ static float int8_output(const struct matmul_case *c, const struct matmul_data *
 
 static void check_int8(const struct matmul_case *c, struct matmul_data *d)
 {
-	const char *isas[3];
+	const char *isas[4];
 	size_t count = nsp_isas(isas);
 
 	for (size_t i = 0; i < count; i++) {
@@ -361,7 +384,7 @@ static void test_int8_tiny(void)
 {
 	struct matmul_case c = { 1, 32, 1, I8, F32, F32, 32, 0, 0, 1, 1 };
 	struct matmul_data d;
-	const char *isas[3];
+	const char *isas[4];
 	size_t count = nsp_isas(isas);
 
 	fill(&d, &c);
@@ -377,7 +400,7 @@ static void test_int8_tiny(void)
 static void test_not_finite(void)
 {
 	static const enum qeff_nsp_type types[] = { F32, F16, BF16 };
-	const char *isas[3];
+	const char *isas[4];
 	size_t count = nsp_isas(isas);
 
 	for (size_t i = 0; i < count; i++)
@@ -405,15 +428,15 @@ static void test_not_finite(void)
 /* The first rows of a case, whatever stands behind them and however it is cut. */
 static void test_bits(void)
 {
-	static const enum qeff_nsp_type types[] = { F32, F16, BF16, I8 };
-	const char *isas[3];
+	static const enum qeff_nsp_type types[] = { F32, F16, BF16, I8, BF16 };
+	const char *isas[4];
 	size_t count = nsp_isas(isas);
 
 	for (size_t i = 0; i < count; i++)
-		for (int t = 0; t < 4; t++) {
+		for (int t = 0; t < 5; t++) {
 			struct matmul_case c = {
 				13, 300, 130, types[t], F32, F32, t == 3 ? 64 : 0, QEFF_NSP_SILU,
-				7,  1,	 1
+				7,  1,	 1,   t == 4
 			};
 			struct matmul_data d;
 			float *all;
@@ -436,6 +459,7 @@ static void test_bits(void)
 
 static const struct unit_test tests[] = {
 	{ "odd shapes", test_shapes },
+	{ "odd shapes of halves", test_half_shapes },
 	{ "every pair of types", test_types },
 	{ "epilogues", test_epilogues },
 	{ "many rows", test_many_rows },

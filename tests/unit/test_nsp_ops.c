@@ -63,7 +63,7 @@ static bool near(float got, double want)
 }
 
 #define ON_EVERY_ISA(isa)                                                                          \
-	const char *isas[3];                                                                       \
+	const char *isas[4];                                                                       \
 	size_t isa_count = nsp_isas(isas);                                                         \
 	const char *isa = isas[0];                                                                 \
 	for (size_t i_ = 0; i_ < isa_count && (isa = isas[i_]); i_++)

@@ -171,6 +171,7 @@ static const struct damage damages[] = {
 	{ O(OP_GATHER_PACKED, in[1].type), QEFF_NSP_I8, "packed GATHER" },
 	{ O(OP_GATHER_POSITION, u.gather.entries), 15, "past the end|fewer entries" },
 	{ O(OP_MATMUL, u.matmul.weight_type), QEFF_NSP_I32, "weights of MATMUL" },
+	{ O(OP_MATMUL, u.matmul.exact), 1, "weights of MATMUL" },
 	{ O(OP_MATMUL, u.matmul.function), QEFF_NSP_FUNCTIONS, "no such function" },
 	{ O(OP_MATMUL, u.matmul.scale_group), 32, "scale group" },
 	{ O(OP_MATMUL, u.matmul.inputs), 0, "width" },
@@ -322,7 +323,7 @@ static void test_rules(void)
 
 static void test_sound(void)
 {
-	const char *isas[3];
+	const char *isas[4];
 	size_t count = nsp_isas(isas);
 	float out[2][EVERY_BATCH * EVERY_WIDTH];
 
