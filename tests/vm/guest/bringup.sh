@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+# card: --nsps 4 --stats OUT/stats.json
+# module: qeff
+# program: qeff-stat
+# firmware
+# The card boots: MHI, boot image, Sahara, control channel; its node opens; unload, reload, unbind and bind leave it
+# working. Whether the host's memory is all unmapped then is asked of the card's own statistics, afterwards.
+# shellcheck source=card.sh
+. /lib/card.sh
+
+address=$(card 1)
+check "the driver has bound" [ "$(driver_of "$address")" = qeff ]
+check "online" within 30 online "$address"
+echo "# $(node "$address"), $(vectors "$address") interrupts"
+case $SETUP in
+single) check "one interrupt" [ "$(vectors "$address")" -eq 1 ] ;;
+*) check "17 or 32 interrupts" [ "$(vectors "$address")" -ge 17 ] ;;
+esac
+check "qeff-stat" qeff-stat -d "$address"
+qeff-stat --json >/out/stat.json
+
+check "unload" rmmod qeff
+check "no node is left" [ -z "$(node "$address")" ]
+check "reload" insmod /lib/modules/qeff.ko
+check "online again" within 30 online "$address"
+cd "/sys/bus/pci/drivers/qeff" || exit 1
+echo "$address" >unbind
+check "unbound: no node" [ -z "$(node "$address")" ]
+echo "$address" >bind
+check "bound: online" within 30 online "$address"
+cd /
+check "unload at the end" rmmod qeff
+plan

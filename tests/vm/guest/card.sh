@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+# What the guest's scripts know of cards: where they are, their nodes and states, and the interrupts they have.
+# shellcheck source=tap.sh
+. /lib/tap.sh
+
+# The N-th card, counted by PCI address from 1: its address.
+card() { # n
+    grep -l 0x17cb /sys/bus/pci/devices/*/vendor | sed -n "$1s,.*/\(.*\)/vendor,\1,p"
+}
+
+# Its node: accel where the kernel has that subsystem, else a render node.
+node() { # address
+    for folder in accel drm; do
+        for entry in "/sys/bus/pci/devices/$1/$folder"/accel* "/sys/bus/pci/devices/$1/$folder"/renderD*; do
+            if [ -e "$entry" ]; then
+                case $folder in
+                accel) echo "/dev/accel/${entry##*/}" ;;
+                drm) echo "/dev/dri/${entry##*/}" ;;
+                esac
+                return 0
+            fi
+        done
+    done
+    return 1
+}
+
+# Ready when it can be opened: the driver refuses until the firmware has answered.
+online() { # address
+    path=$(node "$1") && true 2>/dev/null <"$path"
+}
+
+driver_of() { # address
+    basename "$(readlink "/sys/bus/pci/devices/$1/driver")"
+}
+
+vectors() { # address: how many MSIs it has
+    find "/sys/bus/pci/devices/$1/msi_irqs" -mindepth 1 2>/dev/null | wc -l
+}
