@@ -594,7 +594,7 @@ static void precisions(void)
 
 	/* One glob for each layer of six, some lines that say nothing. */
 	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-	fputs("# kept\n\nmodel.layers.?.self_attn.v_proj\nlogits*  \n", file);
+	fputs("# kept\n\nmodel.layers.?.self_attn.v_proj\nmodel.norm*  \n", file);
 	fclose(file);
 	snprintf(options, sizeof(options), "--precision int8 --fp32-nodes @%s", path("globs"));
 	json = compile_json(options);
