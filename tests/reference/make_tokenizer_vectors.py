@@ -363,8 +363,8 @@ def dump(value, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lines", type=int, default=280, help="how many lines in all")
-    parser.add_argument("--each", type=int, default=80, help="lines for each of the tokenizers made here")
+    parser.add_argument("--lines", type=int, default=2000, help="how many lines in all")
+    parser.add_argument("--each", type=int, default=400, help="lines for each of the tokenizers made here")
     parser.add_argument("--data", default="tests/data", help="the folder of test data")
     options = parser.parse_args()
     folder = os.path.join(options.data, "tokenizer")
