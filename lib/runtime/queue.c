@@ -26,7 +26,7 @@
 #define MAX_DEPTH     1024
 /* How long one wait may sleep before it looks whether the queue is being closed, or its thread
  * cancelled. */
-#define WAIT_STEP_MS 1000
+#define WAIT_STEP_MS 250
 /* Patience of qeff_queue_close() where inferences have no limit. */
 #define CLOSE_MS 30000
 /* How soon to try again if the ring is full and nothing of ours is in flight. */
@@ -228,8 +228,9 @@ static bool wait_slot(struct qeff_queue *queue, struct qeff_slot *slot, uint64_t
 }
 
 /* Waits a step for the oldest inference in flight and, if it has ended, moves it to those done. The
- * lock is held by the caller, but not while this waits, and nobody else does meanwhile. */
-static void finish_oldest(struct qeff_queue *queue, uint64_t deadline_ns)
+ * lock is held by the caller, but not while this waits, and nobody else does meanwhile. Returns
+ * whether it has ended. */
+static bool finish_oldest(struct qeff_queue *queue, uint64_t deadline_ns)
 {
 	struct qeff_slot *slot = queue->flying.head;
 	QEFF_NO_CANCEL;
@@ -254,6 +255,7 @@ static void finish_oldest(struct qeff_queue *queue, uint64_t deadline_ns)
 		queue->completions++;
 	}
 	pthread_cond_broadcast(&queue->changed);
+	return ended;
 }
 
 /* Until something may have changed: who can, waits for the card, the others for him. False when
@@ -262,14 +264,12 @@ static bool wait_for_progress(struct qeff_queue *queue, uint64_t deadline_ns)
 {
 	if (!queue->flying.head || queue->waiting)
 		return wait_changed(queue, deadline_ns);
-	finish_oldest(queue, deadline_ns);
-	if (deadline_ns != UINT64_MAX)
-		return now_ns() < deadline_ns;
-	/* A thread that waits for ever must be able to end. */
+	if (finish_oldest(queue, deadline_ns))
+		return true;
 	pthread_mutex_unlock(&queue->lock);
 	pthread_testcancel();
 	pthread_mutex_lock(&queue->lock);
-	return true;
+	return deadline_ns == UINT64_MAX || now_ns() < deadline_ns;
 }
 
 static void *wait_for_card(void *arg)
@@ -589,6 +589,7 @@ int qeff_queue_complete(struct qeff_queue *queue, int32_t timeout_ms,
 	uint64_t deadline_ns = deadline_of(timeout_ms);
 	struct qeff_slot *slot;
 
+	pthread_testcancel();
 	pthread_mutex_lock(&queue->lock);
 	/* Who only looks now and then needs somebody who waits meanwhile. */
 	if (!timeout_ms && queue->flying.head)
