@@ -8,7 +8,7 @@
 #                  [-C CARD-OPTIONS]... [-t SECONDS] [-a KERNEL-ARGUMENTS]
 # -c is the set-up of interrupts and IOMMU: one MSI, 32 MSIs, or 32 MSIs and DMA addresses that are translated.
 # Each -C adds a card with these options of qeff-vcard (may be ''); they stand behind root ports of their own, 01:00.0
-# first. OUTDIR gets tap, console, dmesg, the files that the guest left in /out, and cardN.log.
+# first. OUTDIR gets tap, console, dmesg, the files that the guest left in /out, cardN.log and statsN.json.
 # QEFF_VM_ACCEL=kvm|tcg chooses how QEMU computes; without it, KVM where it works.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=common.sh
@@ -48,7 +48,7 @@ fi
 qemu=$("$here/qemu-root.sh")
 
 mkdir -p "$out" "$cache/run"
-rm -f "$out"/tap "$out"/console "$out"/dmesg "$out"/tainted "$out"/uptime "$out"/card*.log
+rm -f "$out"/tap "$out"/console "$out"/dmesg "$out"/tainted "$out"/uptime "$out"/card*.log "$out"/stats*.json
 work=$(mktemp -d "$cache/run/XXXXXX")
 
 # Every process that is started here is ended here, whatever ends the script: by its id, and only while that id still
@@ -148,7 +148,7 @@ fi
 set -- -accel "$accelerator" -cpu "$cpu" -smp 2 -m 1024 \
     -object memory-backend-memfd,id=m,size=1G,share=on -machine "$machine" \
     -nodefaults -display none -no-reboot \
-    -serial "file:$work/console" -serial "file:$work/tap" -serial "file:$work/out.tar" \
+    -serial "file:$work/console" -serial "file:$work/tap" -serial "file:$work/out.tar" -serial "pipe:$work/host" \
     -kernel "$cache/kernels/$kernel/vmlinuz" -initrd "$work/initramfs" \
     -append "console=ttyS0,115200 loglevel=5 log_buf_len=2M panic=-1 oops=panic panic_on_warn=1 $guest $append"
 if [ -n "$iommu" ]; then
@@ -159,13 +159,15 @@ touch "$work/console" "$work/tap" "$work/out.tar"
 
 # A card has said that it listens when its socket is there.
 i=0
+pids=
 while [ "$i" -lt "$cards" ]; do
     i=$((i + 1))
     eval "options=\$card$i"
     # shellcheck disable=SC2086,SC2154
-    "$vcard" --socket "$work/card$i" $options </dev/null >"$out/card$i.log" 2>&1 &
+    "$vcard" --socket "$work/card$i" --stats "$out/stats$i.json" $options </dev/null >"$out/card$i.log" 2>&1 &
     card=$!
     remember "$card"
+    pids="$pids $card"
     tries=200
     until [ -S "$work/card$i" ]; do
         tries=$((tries - 1))
@@ -179,13 +181,18 @@ while [ "$i" -lt "$cards" ]; do
         "{\"driver\":\"vfio-user-pci\",\"bus\":\"rp$i\",\"socket\":{\"type\":\"unix\",\"path\":\"$work/card$i\"}}"
 done
 
+mkfifo "$work/host.in" "$work/host.out"
+# shellcheck disable=SC2086
+"$here/answer-guest.sh" "$work/host" "$out" $pids </dev/null &
+remember $!
+
 begin=$(date +%s.%N)
 run_qemu "$@"
 machine_pid=$pid
 (exec sleep "$seconds") &
 limit=$!
 remember "$limit"
-late=
+late='' cards_ended=''
 until ended "$machine_pid"; do
     if ended "$limit"; then
         late=yes
@@ -199,6 +206,13 @@ wait "$machine_pid" || code=$?
 took=$(echo "$begin $(date +%s.%N)" | awk '{ printf "%.1f", $2 - $1 }')
 
 cp "$work/tap" "$work/console" "$out/"
+# a card tells its statistics, a last time, when it is ended
+for card in $pids; do
+    kill "$card" 2>/dev/null || true
+    code_card=0
+    wait "$card" 2>/dev/null || code_card=$?
+    [ "$code_card" -eq 0 ] || cards_ended="$cards_ended $code_card"
+done
 tar -x -f "$work/out.tar" -C "$out" 2>/dev/null || true
 
 # What the log of a healthy kernel never has. The log is the whole one where the guest came to its end, else the console,
@@ -220,6 +234,10 @@ grep -q '^ok ' "$out/tap" || problem "no test passed"
 ! grep -qE '^(not ok|Bail out!)' "$out/tap" || problem "tests failed"
 [ "$(grep -cE '^(not )?ok ' "$out/tap")" = "$(sed -n 's/^1\.\.\([0-9]*\)$/\1/p' "$out/tap")" ] ||
     problem "the plan is missing or not fulfilled"
+for code in $cards_ended; do
+    # 137: the guest asked for its end
+    [ "$code" -eq 137 ] || problem "a card ended with $code: $(cat "$out"/card*.log)"
+done
 if [ -f "$out/dmesg" ]; then
     log=$out/dmesg
     # 4096: out-of-tree module, 8192: unsigned module

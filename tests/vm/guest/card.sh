@@ -4,6 +4,24 @@
 # shellcheck source=tap.sh
 . /lib/tap.sh
 
+# Asks the host (answer-guest.sh) and prints the answer. The port stays open: a closed one forgets what comes.
+exec 3<>/dev/ttyS3
+host() { # verb card
+    echo "$*" >&3
+    read -r answer <&3
+    echo "$answer"
+}
+
+# A number out of the card's statistics, by its name (the first one of that name).
+counter() { # card name
+    host stats "$1" | sed -n "s/.*\"$2\":\([0-9]*\)[,}].*/\1/p"
+}
+
+# The addresses that the card can reach just now, with guest memory behind them.
+mapped() { # card
+    host stats "$1" | sed 's/.*"list":\[\([^]]*\)\].*/\1/' | tr '}' '\n' | grep '"memory":true'
+}
+
 # The N-th card, counted by PCI address from 1: its address.
 card() { # n
     grep -l 0x17cb /sys/bus/pci/devices/*/vendor | sed -n "$1s,.*/\(.*\)/vendor,\1,p"

@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# What a guest may ask of the host while its test runs, by its fourth serial port: one line, and one line back.
+#   stats N   what card N has seen, as JSON on one line
+#   kill N    ends card N without a word, as a card that is pulled out of its slot
+#
+# usage: answer-guest.sh PORT OUTDIR CARD-PID...      PORT.out is read, PORT.in is written
+set -u
+
+port=$1 out=$2
+shift 2
+
+# kept open for both: no end of file while QEMU is there or not yet
+exec 3<>"$port.out" 4<>"$port.in"
+
+while read -r verb n <&3; do
+    case $n in '' | *[!0-9]*) n=0 ;; esac
+    pid=0
+    if [ "$n" -ge 1 ] && [ "$n" -le $# ]; then
+        eval "pid=\${$n}"
+    fi
+    [ "$pid" -gt 0 ] || verb=none
+    case $verb in
+    stats)
+        # the card writes the file under another name first: when it is there it is whole
+        rm -f "$out/stats$n.json"
+        kill -USR1 "$pid"
+        tries=100
+        until [ -f "$out/stats$n.json" ] || [ "$tries" -eq 0 ]; do
+            sleep 0.05
+            tries=$((tries - 1))
+        done
+        tr -d ' \n' <"$out/stats$n.json" >&4
+        echo >&4
+        ;;
+    kill)
+        kill -KILL "$pid"
+        echo ok >&4
+        ;;
+    *) echo "what?" >&4 ;;
+    esac
+done
