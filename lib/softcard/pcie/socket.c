@@ -62,8 +62,6 @@ void qeff_socket_close(struct qeff_socket *s)
 bool qeff_socket_accept(struct qeff_socket *s)
 {
 	s->fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	s->out_bytes = s->out_done = 0;
-	s->in_bytes = 0;
 	return s->fd >= 0;
 }
 
@@ -73,6 +71,7 @@ void qeff_socket_drop_client(struct qeff_socket *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
+	s->out_bytes = s->out_done = 0;
 }
 
 void qeff_socket_next(struct qeff_socket *s)

@@ -352,7 +352,7 @@ static void lose_client(struct qeff_vcard *v)
 static void serve_client(struct qeff_vcard *v)
 {
 	struct qeff_socket *s = &v->socket;
-	int ret = qeff_socket_flush(s);
+	int sent, ret = qeff_socket_flush(s);
 
 	for (int i = 0; !ret && i < 64 && !qeff_socket_is_sending(s); i++) {
 		ret = qeff_socket_receive(s);
@@ -363,8 +363,9 @@ static void serve_client(struct qeff_vcard *v)
 		ret = qeff_vfio_handle(v, s);
 		qeff_socket_next(s);
 		qeff_vcard_do_actions(v);
-		if (!ret)
-			ret = qeff_socket_flush(s);
+		/* a client that is about to be dropped hears why */
+		sent = qeff_socket_flush(s);
+		ret = ret ? ret : sent;
 	}
 	if (ret < 0) {
 		if (ret != -ECONNRESET)
