@@ -543,9 +543,9 @@ static struct pci_driver qeff_pci_driver = {
 	.remove = qeff_remove,
 	.shutdown = qeff_shutdown,
 	.err_handler = &qeff_err_handler,
+	.dev_groups = qeff_dev_groups,
 	.driver = {
 		.pm = pm_sleep_ptr(&qeff_pm_ops),
-		.dev_groups = qeff_dev_groups,
 	},
 };
 
