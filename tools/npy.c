@@ -33,6 +33,10 @@ int fail(struct qeff_error *err, int code, const char *format, ...)
 	vsnprintf(err->message, sizeof(err->message), format, args);
 	va_end(args);
 	err->code = code;
+	/* the file's bytes may be in the sentence: they do not get to steer a terminal */
+	for (char *at = err->message; *at; at++)
+		if ((unsigned char)*at < ' ' || *at == 0x7f)
+			*at = '?';
 	return code;
 }
 

@@ -6,6 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Names in a sentence come from files: none of them gets to steer a terminal. */
+static void make_printable(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
 int qeff_error_set(struct qeff_error *err, int code, const char *format, ...)
 {
 	va_list args;
@@ -16,6 +24,7 @@ int qeff_error_set(struct qeff_error *err, int code, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(err->message, sizeof(err->message), format, args);
 	va_end(args);
+	make_printable(err->message);
 	return code;
 }
 
@@ -33,6 +42,7 @@ int qeff_error_prefix(struct qeff_error *err, int code, const char *format, ...)
 	va_end(args);
 	if (used >= 0 && (size_t)used < sizeof(err->message) - 1)
 		snprintf(err->message + used, sizeof(err->message) - (size_t)used, ": %s", old);
+	make_printable(err->message);
 	return err->code ? err->code : code;
 }
 

@@ -102,9 +102,21 @@ static void bytes_grow_and_align(void)
 	qeff_bytes_free(&b);
 }
 
+static void errors_do_not_steer_a_terminal(void)
+{
+	struct qeff_error err = { 0 };
+
+	CU_ASSERT_EQUAL(qeff_error_set(&err, -EINVAL, "key \"%s\"", "a\033[2Jb\n\x7f\xc3\xa9"),
+			-EINVAL);
+	CU_ASSERT_STRING_EQUAL(err.message, "key \"a?[2Jb??\xc3\xa9\"");
+	qeff_error_prefix(&err, -EINVAL, "file\r%d", 1);
+	CU_ASSERT_STRING_EQUAL(err.message, "file?1: key \"a?[2Jb??\xc3\xa9\"");
+}
+
 static const struct unit_test tests[] = {
 	{ "output is whole or absent", output_is_whole_or_absent },
 	{ "errors name the file", errors_name_the_file },
+	{ "errors do not steer a terminal", errors_do_not_steer_a_terminal },
 	{ "readers stay inside", readers_stay_inside },
 	{ "bytes grow and align", bytes_grow_and_align },
 };
