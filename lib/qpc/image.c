@@ -121,11 +121,19 @@ out:
 static int add_section(Elf *elf, uint32_t name, uint32_t type, const void *data, size_t size_bytes,
 		       size_t alignment, struct qeff_error *err)
 {
-	Elf_Scn *section = elf_newscn(elf);
-	Elf_Data *content = section ? elf_newdata(section) : NULL;
-	Elf32_Shdr *header = section ? elf32_getshdr(section) : NULL;
+	Elf_Data *content;
+	Elf32_Shdr *header;
+	Elf_Scn *section;
 
-	if (!content || !header)
+	elf_errno(); /* forgets what was before */
+	section = elf_newscn(elf);
+	/* out of memory, libelf may return a section that it has not finished; nothing may use it
+	 */
+	if (elf_errno() || !section)
+		return qeff_error_set(err, -ENOMEM, "program image: new section: out of memory");
+	content = elf_newdata(section);
+	header = content ? elf32_getshdr(section) : NULL;
+	if (!header)
 		return elf_failed(err, "new section");
 	content->d_buf = (void *)data;
 	content->d_size = size_bytes;

@@ -102,6 +102,9 @@ static int parse_any(const uint8_t *data, size_t size_bytes, struct qeff_md_aren
 		md->form = QEFF_MD_FLATBUFFER_TERMINATED;
 		return 0;
 	}
+	/* that says nothing about the form */
+	if (ret == -ENOMEM)
+		return qeff_error_set(err, ret, "%s", flat.message);
 	*md = (struct qeff_metadata){ .form = QEFF_MD_STRUCT };
 	ret = qeff_md_parse_struct(data, size_bytes, arena, md, err);
 	if (ret) {

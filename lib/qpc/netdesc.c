@@ -31,18 +31,22 @@ struct qeff_netdesc {
 struct budget {
 	size_t left_bytes;
 	bool exceeded;
+	bool no_memory;
 };
 
 static void *budget_alloc(void *user, size_t size_bytes)
 {
 	struct budget *budget = user;
+	void *pointer;
 
 	if (size_bytes > budget->left_bytes) {
 		budget->exceeded = true;
 		return NULL;
 	}
 	budget->left_bytes -= size_bytes;
-	return malloc(size_bytes);
+	pointer = malloc(size_bytes);
+	budget->no_memory |= !pointer;
+	return pointer;
 }
 
 static void budget_free(void *user, void *pointer)
@@ -70,6 +74,10 @@ static int unpack(const void *data, size_t size_bytes, Aicnwdesc__NetworkDescrip
 			err, -EFBIG,
 			"network descriptor: %zu bytes that unpack to more than a descriptor needs",
 			size_bytes);
+	if (budget.no_memory)
+		return qeff_error_set(err, -ENOMEM,
+				      "network descriptor: no memory to unpack %zu bytes",
+				      size_bytes);
 	return qeff_error_set(err, -EINVAL,
 			      "network descriptor: %zu bytes are not a valid protobuf", size_bytes);
 }
