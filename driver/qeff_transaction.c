@@ -15,6 +15,8 @@
 /* Between the two rings, and what their memory is rounded up to. */
 #define QEFF_RING_GAP	256
 #define QEFF_RING_ALIGN SZ_4K
+/* More elements would let one user take memory from all others, which no limit counts as his. */
+#define QEFF_RING_MAX SZ_64K
 /* Pages pinned for one message: more could hardly be described in it. */
 #define QEFF_PIN_PAGES SZ_32K
 
@@ -94,14 +96,16 @@ static const u32 qeff_user_bytes[] = {
 
 static int qeff_ring_size(u32 elements, size_t *bytes)
 {
-	size_t size;
+	u32 size;
 
 	if (!elements ||
-	    check_mul_overflow((size_t)elements, sizeof(struct qeff_req) + sizeof(struct qeff_rsp),
+	    check_mul_overflow(elements, (u32)(sizeof(struct qeff_req) + sizeof(struct qeff_rsp)),
 			       &size) ||
-	    check_add_overflow(size, (size_t)QEFF_RING_GAP, &size) || size > U32_MAX - SZ_64K)
+	    check_add_overflow(size, (u32)(QEFF_RING_GAP + QEFF_RING_ALIGN), &size))
 		return -EINVAL;
-	*bytes = ALIGN(size, QEFF_RING_ALIGN);
+	if (elements > QEFF_RING_MAX)
+		return -ENOMEM;
+	*bytes = ALIGN(size - QEFF_RING_ALIGN, QEFF_RING_ALIGN);
 	return 0;
 }
 
