@@ -48,7 +48,7 @@ fi
 qemu=$("$here/qemu-root.sh")
 
 mkdir -p "$out" "$cache/run"
-rm -f "$out"/tap "$out"/console "$out"/dmesg "$out"/tainted "$out"/uptime "$out"/card*.log "$out"/stats*.json
+rm -f "$out"/tap "$out"/console "$out"/dmesg "$out"/tainted "$out"/uptime "$out"/card*.log "$out"/qemu.log "$out"/stats*.json
 work=$(mktemp -d "$cache/run/XXXXXX")
 
 # Every process that is started here is ended here, whatever ends the script: by its id, and only while that id still
@@ -76,8 +76,8 @@ trap 'exit 143' INT TERM HUP
 
 run_qemu() { # arguments, in the background: sets "pid"
     case $qemu in
-    host*) "${qemu#* }" "$@" </dev/null & ;;
-    root*) (in_root "${qemu#* }" "$@") </dev/null & ;;
+    host*) "${qemu#* }" "$@" </dev/null >>"$out/qemu.log" 2>&1 & ;;
+    root*) (in_root "${qemu#* }" "$@") </dev/null >>"$out/qemu.log" 2>&1 & ;;
     esac
     pid=$!
     remember "$pid"
@@ -99,7 +99,7 @@ kvm_works() {
     if [ -z "$answer" ]; then
         run_qemu -accel kvm -cpu host -smp 2 -m 512 -nodefaults -display none -no-reboot \
             -serial "file:$work/kvm.console" -kernel "$cache/kernels/$kernel/vmlinuz" \
-            -append 'console=ttyS0 panic=-1' 2>"$work/kvm.log"
+            -append 'console=ttyS0 panic=-1'
         probe=$pid
         (exec sleep 15) &
         limit=$!
@@ -256,6 +256,7 @@ fi
 if [ -n "$failed" ]; then
     echo "# last lines of the console:"
     tail -n 60 "$out/console" | sed 's/^/#   /'
+    grep -v 'Could not enable error recovery' "$out/qemu.log" | sed 's/^/#   /'
     echo "# kept in $out"
     exit 1
 fi

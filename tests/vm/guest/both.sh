@@ -22,8 +22,10 @@ serial() { # address: what the card says through its driver
 
 # Each MHI device of a card is driven by its card's driver, or by none.
 strangers() {
+    driven=0
     for device in /sys/bus/mhi/devices/*; do
         [ -e "$device/driver" ] || continue
+        driven=$((driven + 1))
         ours=$(driver_of "$(realpath "$device" | grep -o '0000:0[0-9]:00\.0' | tail -n 1)")
         theirs=$(basename "$(readlink "$device/driver")")
         case $theirs in
@@ -31,6 +33,8 @@ strangers() {
         *) echo "${device##*/}: $theirs on a card of $ours" ;;
         esac
     done
+    # both control channels at least
+    [ "$driven" -ge 2 ] || echo "only $driven MHI devices are driven"
 }
 
 for order in 'qaic qeff' 'qeff qaic'; do
