@@ -185,7 +185,8 @@ int qeff_session_input(struct qeff_session *session, const char *name, const int
 	} else if (!given->given) {
 		first = qeff_network_shape(session->network, 0, (uint32_t)i);
 		given->num_dims = first->num_dims;
-		memcpy(given->dims, first->dims, first->num_dims * sizeof(*first->dims));
+		if (first->num_dims)
+			memcpy(given->dims, first->dims, first->num_dims * sizeof(*first->dims));
 	}
 	given->given = true;
 	fill_tensor(session, (uint32_t)i, given->dims, given->num_dims, tensor);

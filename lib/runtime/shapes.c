@@ -47,7 +47,9 @@ static void add_dims(struct text *text, const int32_t *dims, uint32_t num_dims)
 
 static bool same(const struct qeff_shape *shape, const int32_t *dims, uint32_t num_dims)
 {
-	return shape->num_dims == num_dims && !memcmp(shape->dims, dims, num_dims * sizeof(*dims));
+	/* a scalar's dimensions are nowhere */
+	return shape->num_dims == num_dims &&
+	       (!num_dims || !memcmp(shape->dims, dims, num_dims * sizeof(*dims)));
 }
 
 static bool is_given(const struct qeff_network *network, const struct qeff_given *given, uint32_t i)
