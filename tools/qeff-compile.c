@@ -484,5 +484,9 @@ int main(int argc, char **argv)
 	else
 		print_summary(&settings, &summary);
 	qeff_compile_summary_free(&summary);
-	return rc || fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, "qeff-compile: standard output: %s\n", strerror(errno));
+		rc = -EIO;
+	}
+	return rc ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -535,7 +535,9 @@ int main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_DFL);
 	ret = run(device, json);
-	if (fflush(stdout) != 0 || ferror(stdout))
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "qeff-stat: standard output: %s\n", strerror(errno));
 		return EXIT_FAILED;
+	}
 	return ret;
 }
