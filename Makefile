@@ -53,6 +53,11 @@ dkms-install:
 	install -m 644 $(wildcard uapi/*.h) $(dkms_src)/uapi/
 	sed 's/#MODULE_VERSION#/$(VERSION)/' dkms.conf >$(dkms_src)/dkms.conf
 
+# What has threads, under ThreadSanitizer.
+tsan:
+	@scripts/deps.sh check
+	@scripts/check-tsan.sh $(BUILD)
+
 bench: all
 	@scripts/bench.sh $(BUILD)
 
@@ -68,6 +73,6 @@ install: all
 	$(if $(DESTDIR),DESTDIR=$(abspath $(DESTDIR))) meson install -C $(BUILD) --no-rebuild
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-sanitize
+	rm -rf $(BUILD) $(BUILD)-sanitize $(BUILD)-tsan
 
-.PHONY: all demo check check-long check-vm dkms-install sanitize bench format lint install clean
+.PHONY: all demo check check-long check-vm dkms-install sanitize tsan bench format lint install clean

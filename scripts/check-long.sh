@@ -4,4 +4,5 @@
 set -eu
 
 build=$1
+scripts/check-tsan.sh "$build"
 scripts/check.sh "$build" long
