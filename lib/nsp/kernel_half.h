@@ -75,6 +75,8 @@ NSP_INLINE void nsp_half_tile(float *sums, const float *x, size_t x_stride, cons
 		for (int v = 0; v < vectors; v++)
 			sum[r * vectors + v] = vf_load(sums + r * QEFF_NSP_PANEL + v * VF);
 	for (uint32_t k = 0; k + 2 <= inputs; k += 2, panel += QEFF_NSP_PANEL_ROW_BYTES) {
+		if (rows == 1 && type == QEFF_NSP_F16)
+			nsp_prefetch(panel);
 #pragma GCC unroll 8
 		for (int v = 0; v < vectors; v++) {
 			nsp_unpack_half(&first, &second, panel + v * VF * 4, type);

@@ -178,6 +178,7 @@ NSP_INLINE void nsp_row_i8(float *sums, const int8_t *codes, const float *scales
 		for (int k = 0; k < NSP_BLOCK / 4; k++) {
 			int32_t four;
 
+			nsp_prefetch(panel + k * 128);
 			__builtin_memcpy(&four, codes + k * 4, 4);
 #if defined(__AVX512VNNI__)
 			__m512i x = _mm512_xor_si512(_mm512_set1_epi32(four), bias);
@@ -233,8 +234,9 @@ NSP_INLINE int nsp_quantise_block(int8_t *codes, float *scale, const float *x)
 		largest = (mask & bits) | (~mask & largest);
 	}
 	*(vi *)lanes = largest;
-	for (int i = 1; i < VF; i++)
-		lanes[0] = lanes[i] > lanes[0] ? lanes[i] : lanes[0];
+	for (int half = VF / 2; half; half /= 2)
+		for (int i = 0; i < half; i++)
+			lanes[i] = lanes[i + half] > lanes[i] ? lanes[i + half] : lanes[i];
 	if (lanes[0] >= 0x7f800000) {
 		__builtin_memset(codes, 0, NSP_BLOCK);
 		*scale = 0;
@@ -246,10 +248,18 @@ NSP_INLINE int nsp_quantise_block(int8_t *codes, float *scale, const float *x)
 	*scale = absmax < 0x1p-120f ? 0 : absmax / 127.0f;
 	for (int i = 0; i < NSP_BLOCK; i += VF) {
 		vi rounded = (vi)(vf_load(x + i) * factor + to_integer) - 0x4b400000;
+#if defined(__AVX512F__)
+		_mm_storeu_si128((__m128i_u *)(codes + i), _mm512_cvtepi32_epi8((__m512i)rounded));
+#elif defined(__AVX2__)
+		__m128i words = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)rounded),
+						_mm256_extracti128_si256((__m256i)rounded, 1));
 
+		_mm_storel_epi64((__m128i_u *)(codes + i), _mm_packs_epi16(words, words));
+#else
 		*(vi *)lanes = rounded;
 		for (int j = 0; j < VF; j++)
 			codes[i + j] = (int8_t)lanes[j];
+#endif
 	}
 	return 1;
 }

@@ -72,7 +72,11 @@ static void stage_floats(struct matmul *m, float *staged, uint32_t first, uint32
 		const float *x = vf_widen(to, nsp_in(m->run, in, first + r), in->type, inputs);
 
 		/* bf16 weights meet bf16 activations: their products are exact in f32. */
-		for (uint32_t k = 0; rounded && k < inputs; k++)
+		uint32_t k = 0;
+
+		for (; rounded && k + VF <= inputs; k += VF)
+			vf_store(to + k, vf_round_bf16(vf_load(x + k)));
+		for (; rounded && k < inputs; k++)
 			to[k] = qeff_bf16_to_f32(qeff_f32_to_bf16(x[k]));
 	}
 	m->x = staged;
@@ -187,7 +191,47 @@ static void multiply_int8(struct matmul *m, const uint8_t *panel, uint32_t rows)
 			m->sums[r * QEFF_NSP_PANEL + n] = __builtin_nanf("");
 }
 
-/* add + mul * f(bias + sum), for @count outputs from @output on. */
+/* add + mul * f(bias + sum) for all 32 outputs of a panel, where every operand is f32. */
+static void finish_panel(struct matmul *m, uint32_t first, uint32_t rows, uint32_t output)
+{
+	const struct qeff_nsp_op *op = m->run->op;
+	const float *bias = op->in[1].at == QEFF_NSP_NONE
+				    ? NULL
+				    : (const float *)nsp_in(m->run, &op->in[1], 0) + output;
+
+	for (uint32_t r = 0; r < rows; r++) {
+		float *sums = m->sums + (size_t)r * QEFF_NSP_PANEL;
+		float *out = (float *)nsp_out(m->run, first + r) + output;
+		const float *mul = NULL, *add = NULL;
+
+		if (op->in[2].at != QEFF_NSP_NONE)
+			mul = (const float *)nsp_in(m->run, &op->in[2], first + r) + output;
+		if (op->in[3].at != QEFF_NSP_NONE)
+			add = (const float *)nsp_in(m->run, &op->in[3], first + r) + output;
+		for (int n = 0; bias && n < QEFF_NSP_PANEL; n += VF)
+			vf_store(sums + n, vf_load(sums + n) + vf_load(bias + n));
+		if (m->p->function != QEFF_NSP_IDENTITY)
+			nsp_apply(m->p->function, sums, QEFF_NSP_PANEL);
+		for (int n = 0; n < QEFF_NSP_PANEL; n += VF) {
+			vf v = vf_load(sums + n);
+
+			if (mul)
+				v *= vf_load(mul + n);
+			if (add)
+				v += vf_load(add + n);
+			vf_store(out + n, v);
+		}
+	}
+}
+
+static bool all_f32(const struct qeff_nsp_op *op)
+{
+	return op->out.type == QEFF_NSP_F32 &&
+	       (op->in[2].at == QEFF_NSP_NONE || op->in[2].type == QEFF_NSP_F32) &&
+	       (op->in[3].at == QEFF_NSP_NONE || op->in[3].type == QEFF_NSP_F32);
+}
+
+/* The same for @count outputs from @output on, of any type. */
 static void finish(struct matmul *m, uint32_t first, uint32_t rows, uint32_t output, uint32_t count)
 {
 	const struct qeff_nsp_op *op = m->run->op;
@@ -196,6 +240,10 @@ static void finish(struct matmul *m, uint32_t first, uint32_t rows, uint32_t out
 				    : (const float *)nsp_in(m->run, &op->in[1], 0) + output;
 	uint32_t out_size = nsp_type_bytes(op->out.type);
 
+	if (count == QEFF_NSP_PANEL && all_f32(op)) {
+		finish_panel(m, first, rows, output);
+		return;
+	}
 	for (uint32_t r = 0; r < rows; r++) {
 		float *sums = m->sums + (size_t)r * QEFF_NSP_PANEL;
 

@@ -32,6 +32,17 @@ typedef float vf __attribute__((vector_size(4 * VF)));
 typedef int32_t vi __attribute__((vector_size(4 * VF)));
 typedef float vf_unaligned __attribute__((vector_size(4 * VF), aligned(4), may_alias));
 
+/* Weights are read once, from the first byte to the last: where a loop has much to do between two
+ * rows of 128 bytes, the ones that come a little later are asked for now. Addresses past the end do
+ * no harm. */
+#define NSP_PREFETCH_BYTES 1024
+
+NSP_INLINE void nsp_prefetch(const void *row)
+{
+	__builtin_prefetch((const char *)row + NSP_PREFETCH_BYTES);
+	__builtin_prefetch((const char *)row + NSP_PREFETCH_BYTES + 64);
+}
+
 NSP_INLINE vf vf_load(const float *at)
 {
 	return *(const vf_unaligned *)at;
@@ -152,6 +163,16 @@ NSP_INLINE void vf_store_f16(uint16_t *at, vf v)
 	for (int i = 0; i < VF; i++)
 		at[i] = qeff_f32_to_f16(v[i]);
 #endif
+}
+
+/* Rounded to bf16, as qeff_f32_to_bf16() does, and widened again. */
+NSP_INLINE vf vf_round_bf16(vf v)
+{
+	vi bits = (vi)v;
+	vi rounded = (bits + 0x7fff + (bits >> 16 & 1)) & (int32_t)0xffff0000;
+	vi quiet = (bits | 0x400000) & (int32_t)0xffff0000;
+
+	return vf_select((bits & 0x7fffffff) > 0x7f800000, (vf)quiet, (vf)rounded);
 }
 
 /* Widens @count numbers of F32, F16 or BF16 storage; F32 is returned where it lies. */
