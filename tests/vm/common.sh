@@ -81,7 +81,7 @@ EOF
     APT_CONFIG=$apt/conf
     export APT_CONFIG
     if [ -z "$(find "$apt/updated" -mtime -1 2>/dev/null)" ]; then
-        if apt-get -qq update >&2; then
+        if apt-get -qq -o APT::Update::Error-Mode=any update >&2; then
             touch "$apt/updated"
         elif [ ! -f "$apt/updated" ]; then
             skip "the package lists of $name cannot be had"
