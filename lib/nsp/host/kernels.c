@@ -4,6 +4,9 @@
 
 #include "nsp/kernels.h"
 
+#ifdef QEFF_NSP_X86
+#include <cpuid.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,10 +16,17 @@ extern const struct qeff_nsp_kernels qeff_nsp_kernels_avx2;
 extern const struct qeff_nsp_kernels qeff_nsp_kernels_avx512;
 extern const struct qeff_nsp_kernels qeff_nsp_kernels_avx512bf16;
 
+/* Not every compiler that builds this knows the feature's name. */
+static bool has_f16c(void)
+{
+	unsigned int a, b, c, d;
+
+	return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+
 static bool has_avx2(void)
 {
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-	       __builtin_cpu_supports("f16c");
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 
 static bool has_avx512(void)
