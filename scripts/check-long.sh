@@ -4,5 +4,7 @@
 set -eu
 
 build=$1
+# 100,000 corruptions of each kind of file, every allocation in turn, libFuzzer for a minute on each reader.
+scripts/check-fuzz.sh "$build" 100000 60
 scripts/check-tsan.sh "$build"
 scripts/check.sh "$build" long
