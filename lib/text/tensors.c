@@ -11,6 +11,19 @@ static int unexpected(const struct qeff_session *session, const struct qeff_tens
 		t->size_bytes, qeff_type_name(type), size_bytes);
 }
 
+/* A package may put a tensor anywhere in its DMA buffer; numbers are read where they lie. */
+static int check_alignment(const struct qeff_session *session, const struct qeff_tensor *t,
+			   struct qeff_error *err)
+{
+	if ((uintptr_t)t->data % qeff_type_size_bytes(t->type) == 0)
+		return 0;
+	return qeff_error_set(err, -EINVAL,
+			      "%s: \"%s\" is %s, but lies at no multiple of its size in the DMA "
+			      "buffer",
+			      qeff_qpc_path(qeff_session_qpc(session)), t->name,
+			      qeff_type_name(t->type));
+}
+
 int qeff_input_ids(struct qeff_session *session, const char *name, uint32_t rows, uint32_t columns,
 		   int64_t **data, struct qeff_error *err)
 {
@@ -23,8 +36,10 @@ int qeff_input_ids(struct qeff_session *session, const char *name, uint32_t rows
 		return rc;
 	if (tensor.type != QEFF_TYPE_I64 || tensor.size_bytes != size_bytes)
 		return unexpected(session, &tensor, QEFF_TYPE_I64, size_bytes, err);
-	*data = tensor.data;
-	return 0;
+	rc = check_alignment(session, &tensor, err);
+	if (!rc)
+		*data = tensor.data;
+	return rc;
 }
 
 int qeff_output_floats(struct qeff_session *session, const char *name, size_t count,
@@ -37,6 +52,8 @@ int qeff_output_floats(struct qeff_session *session, const char *name, size_t co
 		return rc;
 	if (tensor.type != QEFF_TYPE_F32 || tensor.size_bytes != count * sizeof(**data))
 		return unexpected(session, &tensor, QEFF_TYPE_F32, count * sizeof(**data), err);
-	*data = tensor.data;
-	return 0;
+	rc = check_alignment(session, &tensor, err);
+	if (!rc)
+		*data = tensor.data;
+	return rc;
 }
