@@ -201,9 +201,10 @@ static uint8_t *find(const struct qeff_dma *dma, uint64_t address, uint64_t last
 			data = m->data + (address - m->address);
 		else if (m->data != data + (m->address - address))
 			return NULL;
-		next = m->address + m->size_bytes;
-		if (next > last)
+		next = m->address + (m->size_bytes - 1);
+		if (next >= last)
 			return data;
+		next++;
 	}
 	return NULL;
 }
