@@ -3,6 +3,7 @@
 #include "softcard/pcie/socket.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,39 +13,48 @@
 
 static_assert(sizeof(struct qeff_vfio_header) == 16, "vfio-user layout");
 
-/* Only what is a socket is replaced. */
-static void remove_stale(const char *path)
+static int bind_and_listen(int fd, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	strcpy(address.sun_path, path);
+	unlink(path);
+	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0)
+		return -errno;
+	return 0;
+}
+
+/* What is not a socket is not replaced. */
+static int give_name(const char *from, const char *to)
 {
 	struct stat st;
 
-	if (!lstat(path, &st) && S_ISSOCK(st.st_mode))
-		unlink(path);
+	if (!lstat(to, &st) && !S_ISSOCK(st.st_mode))
+		return -EEXIST;
+	return rename(from, to) < 0 ? -errno : 0;
 }
 
+/* The name appears when the socket listens already: who sees it can connect. */
 int qeff_socket_listen(struct qeff_socket *s, const char *path, struct qeff_error *err)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	char text[128];
-	int ret;
+	char text[128], fresh[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	int ret, n = snprintf(fresh, sizeof(fresh), "%s.new", path);
 
-	s->listen_fd = s->fd = -1;
-	if (strlen(path) >= sizeof(address.sun_path))
+	if (n < 0 || (size_t)n >= sizeof(fresh))
 		return qeff_error_set(err, -ENAMETOOLONG,
-				      "%s: the path of a socket has at most %zu bytes", path,
-				      sizeof(address.sun_path) - 1);
-	strcpy(address.sun_path, path);
-	remove_stale(path);
+				      "%s: the path of a socket has at most %zu bytes here", path,
+				      sizeof(fresh) - sizeof(".new"));
 	s->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (s->listen_fd < 0 ||
-	    bind(s->listen_fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-		ret = -errno;
+	ret = s->listen_fd < 0 ? -errno : bind_and_listen(s->listen_fd, fresh);
+	if (!ret)
+		ret = give_name(fresh, path);
+	if (ret) {
+		unlink(fresh);
 		return qeff_error_set(err, ret, "%s: %s", path,
 				      qeff_strerror(-ret, text, sizeof(text)));
 	}
 	s->path = strdup(path);
-	if (!s->path || listen(s->listen_fd, 1) < 0)
-		return qeff_error_set(err, -ENOMEM, "%s: cannot listen", path);
-	return 0;
+	return s->path ? 0 : qeff_error_set(err, -ENOMEM, "%s: no memory", path);
 }
 
 void qeff_socket_close(struct qeff_socket *s)
