@@ -61,6 +61,10 @@ tsan:
 bench: all
 	@scripts/bench.sh $(BUILD)
 
+# Beside llama.cpp, torch and onnxruntime, which are fetched once. PEERS: options, such as "--threads 2 --rounds 3".
+bench-peers: all
+	@scripts/bench-peers.sh $(BUILD) $(PEERS)
+
 format:
 	@scripts/deps.sh lint
 	git ls-files '*.c' '*.h' | xargs clang-format -i
@@ -75,4 +79,4 @@ install: all
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize $(BUILD)-tsan
 
-.PHONY: all demo check check-long check-vm dkms-install sanitize tsan bench format lint install clean
+.PHONY: all demo check check-long check-vm dkms-install sanitize tsan bench bench-peers format lint install clean
