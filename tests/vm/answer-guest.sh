@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 # What a guest may ask of the host while its test runs, by its fourth serial port: one line, and one line back.
 #   stats N   what card N has seen, as JSON on one line
-#   kill N    ends card N without a word, as a card that is pulled out of its slot
 #
 # usage: answer-guest.sh PORT OUTDIR CARD-PID...      PORT.out is read, PORT.in is written
 set -u
@@ -32,10 +31,6 @@ while read -r verb n <&3; do
         done
         tr -d ' \n' <"$out/stats$n.json" >&4
         echo >&4
-        ;;
-    kill)
-        kill -KILL "$pid"
-        echo ok >&4
         ;;
     *) echo "what?" >&4 ;;
     esac
