@@ -5,6 +5,8 @@
  */
 #include "device/softcard.h"
 
+#include "softcard/trace.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,9 +55,41 @@ static uint64_t host_time_us(void *user)
 	return qeff_soft_now_us();
 }
 
+static void host_trace_control(void *user, bool to_card, const void *message, size_t size_bytes)
+{
+	struct soft_card *c = user;
+
+	qeff_trace_control(c->trace, to_card, message, size_bytes);
+}
+
+static void host_trace_element(void *user, unsigned int dbc, const void *element)
+{
+	struct soft_card *c = user;
+
+	qeff_trace_element(c->trace, dbc, element);
+}
+
+/* Into the file that QEFF_TRACE names; cards but the first add their number to it. */
+static int open_trace(struct soft_card *c, struct qeff_card_host *host, struct qeff_error *err)
+{
+	const char *path = getenv("QEFF_TRACE");
+	char numbered[4096];
+
+	if (!path || !*path)
+		return 0;
+	if (c->number) {
+		snprintf(numbered, sizeof(numbered), "%s.%u", path, c->number);
+		path = numbered;
+	}
+	host->trace_control = host_trace_control;
+	host->trace_element = host_trace_element;
+	return qeff_trace_open(path, &c->trace, err);
+}
+
 static void destroy_card(struct soft_card *c)
 {
 	qeff_card_free(c->card);
+	qeff_trace_close(c->trace);
 	for (unsigned int i = 0; i < QAIC_MAX_DBCS; i++) {
 		pthread_mutex_destroy(&c->dbcs[i].submit);
 		pthread_cond_destroy(&c->dbcs[i].change);
@@ -102,7 +136,9 @@ static int make_card(uint32_t number, const struct qeff_card_config *config,
 	/* the longest run of whole pages whose length fits a request element */
 	c->segment_bytes = UINT64_C(0xfffff000);
 	init_locks(c);
-	ret = qeff_card_new(config, &host, &c->card, err);
+	ret = open_trace(c, &host, err);
+	if (!ret)
+		ret = qeff_card_new(config, &host, &c->card, err);
 	if (!ret)
 		ret = qeff_soft_link_up(c, err);
 	if (ret) {

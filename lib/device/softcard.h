@@ -143,6 +143,7 @@ struct soft_dbc {
  * @number: it is "soft<number>"
  * @num_users: open transports; the card goes with the last
  * @users: they
+ * @trace: of QEFF_TRACE, or NULL
  * @ranges: what the card may reach
  * @segment_bytes: largest piece of host memory in one request element or transfer descriptor.
  * Memory of this process is contiguous, so only a test makes it small, to see what scattered memory
@@ -156,6 +157,7 @@ struct soft_card {
 	uint32_t number;
 	unsigned int num_users;
 	struct qeff_card *card;
+	struct qeff_trace *trace;
 	pthread_mutex_t control;
 	pthread_mutex_t lock;
 	struct soft_user *users;

@@ -20,6 +20,9 @@
  *
  * QEFF_POISON=1 - software cards check that programs write only what they declare (slow).
  *
+ * QEFF_TRACE - a file that receives, as text, what the first software card of the process is asked
+ * to do; other cards add their number to its name. Written anew each time the card is made.
+ *
  * QEFF_SYSFS - a directory in place of /sys; dev, lib and etc are then looked for beside it.
  */
 #ifndef QEFF_DEVICE_H

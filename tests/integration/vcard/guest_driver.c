@@ -197,7 +197,7 @@ bool driver_load(struct guest_driver *d, struct guest_program *p, struct qeff_qp
 	ret = ret ? ret : qeff_qpc_constants(qpc, &program->constants, &err);
 	CU_ASSERT_EQUAL_FATAL(ret, 0);
 	constants = (struct qeff_nnc_constants){
-		.name = "test",
+		.name = program->network->name,
 		.descriptor = desc->data,
 		.descriptor_bytes = (uint32_t)desc->size_bytes,
 		.static_data = program->constants.static_data,
@@ -206,15 +206,15 @@ bool driver_load(struct guest_driver *d, struct guest_program *p, struct qeff_qp
 		.dynamic_bytes = program->constants.dynamic_size_bytes,
 		.dynamic_offset = program->constants.static_space_bytes,
 	};
-	elf = (struct qeff_nnc_elf){ .name = "test",
+	elf = (struct qeff_nnc_elf){ .name = program->network->name,
 				     .data = image->data,
 				     .size_bytes = image->size_bytes };
 	ret = qeff_nnc_load_constants(&d->client, &constants, &program->constants_id, &err);
 	ret = ret ? ret : qeff_nnc_load_elf(&d->client, &elf, &program->elf_id, &err);
 	p->activation.program = program;
 	ret = ret ? ret
-		  : qeff_nnc_activate(&d->client, program->constants_id, program->elf_id, 64,
-				      &p->activation.nnc, &err);
+		  : qeff_nnc_activate(&d->client, program->constants_id, program->elf_id,
+				      QEFF_RING_ELEMENTS, &p->activation.nnc, &err);
 	ret = ret ? ret : qeff_activation_make_slices(&p->activation, &err);
 	if (ret)
 		fprintf(stderr, "%s\n", err.message);
