@@ -159,7 +159,8 @@ static void fill_tensor(const struct qeff_session *session, uint32_t binding, co
 		.data = qeff_slot_data(session->slot, binding),
 		.size_bytes = qeff_type_size_bytes(b->shape.type),
 	};
-	memcpy(tensor->dims, dims, num_dims * sizeof(*dims));
+	if (num_dims)
+		memcpy(tensor->dims, dims, num_dims * sizeof(*dims));
 	for (uint32_t i = 0; i < num_dims; i++)
 		tensor->size_bytes *= dims[i] ? (size_t)dims[i] : 1;
 }
@@ -181,7 +182,8 @@ int qeff_session_input(struct qeff_session *session, const char *name, const int
 			return ret;
 		/* A specialisation has it, so it is no longer than QEFF_MAX_DIMS. */
 		given->num_dims = num_dims;
-		memcpy(given->dims, dims, num_dims * sizeof(*dims));
+		if (num_dims)
+			memcpy(given->dims, dims, num_dims * sizeof(*dims));
 	} else if (!given->given) {
 		first = qeff_network_shape(session->network, 0, (uint32_t)i);
 		given->num_dims = first->num_dims;
