@@ -21,13 +21,13 @@ const char *__ubsan_default_options(void);
 
 __attribute__((visibility("default"))) const char *__asan_default_options(void)
 {
-	return "max_allocation_size_mb=64:allocator_may_return_null=0:quarantine_size_mb=16:"
+	return "max_allocation_size_mb=64:allocator_may_return_null=0:quarantine_size_mb=16:abort_on_error=1:"
 	       "detect_stack_use_after_return=0:handle_abort=1";
 }
 
 __attribute__((visibility("default"))) const char *__ubsan_default_options(void)
 {
-	return "halt_on_error=1:print_stacktrace=1";
+	return "halt_on_error=1:abort_on_error=1:print_stacktrace=1";
 }
 
 void fuzz_require(bool kept, const char *format, ...)
