@@ -10,6 +10,7 @@
 
 /* How long close() waits for the card; the rest happens behind it. */
 #define QEFF_GOODBYE_WAIT HZ
+#define QEFF_GOODBYES	  3
 
 static unsigned long qeff_control_timeout(void)
 {
@@ -161,53 +162,81 @@ err_free:
 
 /* ---- the end of a user ---- */
 
-struct qeff_exchange *qeff_goodbye_new(struct qeff_user *user)
-{
-	struct qeff_exchange *ex = qeff_exchange_new(user->qdev, NULL);
+static void qeff_goodbye_work(struct work_struct *work);
 
+int qeff_goodbye_init(struct qeff_user *user)
+{
+	INIT_WORK(&user->goodbye_work, qeff_goodbye_work);
+	init_completion(&user->gone);
 	/* It gets its reference to the user when it is sent: till then the user owns it. */
-	if (ex)
-		ex->terminate = true;
-	return ex;
+	user->goodbye = qeff_exchange_new(user->qdev, NULL);
+	return user->goodbye ? 0 : -ENOMEM;
 }
 
-void qeff_goodbye_free(struct qeff_exchange *goodbye)
+void qeff_goodbye_free(struct qeff_user *user)
 {
-	kfree(goodbye);
+	kfree(user->goodbye);
+	user->goodbye = NULL;
+}
+
+static int qeff_goodbye_try(struct qeff_user *user, struct qeff_exchange *ex)
+{
+	unsigned long end = jiffies + qeff_control_timeout();
+	int ret;
+
+	kref_get(&user->ref);
+	ex->user = user;
+	ex->terminate = true;
+	ex->epoch = READ_ONCE(user->qdev->epoch);
+	do {
+		ret = qeff_exchange_send(ex, false);
+	} while (ret && ret != -ENODEV && !time_after(jiffies, end) &&
+		 (schedule_timeout_uninterruptible(HZ / 10), true));
+	if (ret) {
+		qeff_exchange_free(ex);
+		return ret;
+	}
+	ret = qeff_exchange_wait(ex, qeff_control_timeout(), false);
+	if (ret)
+		return ret;
+	qeff_exchange_finish(ex);
+	qeff_exchange_retire(ex);
+	return 0;
+}
+
+/* It may be said again: a card that has forgotten the user has nothing more of him to forget. */
+static void qeff_goodbye_work(struct work_struct *work)
+{
+	struct qeff_user *user = container_of(work, struct qeff_user, goodbye_work);
+	struct qeff_exchange *ex = user->goodbye;
+	unsigned int tries;
+	int ret = -ENOMEM;
+
+	user->goodbye = NULL;
+	for (tries = 0; tries < QEFF_GOODBYES; tries++) {
+		if (!ex)
+			ex = qeff_exchange_new(user->qdev, NULL);
+		if (ex)
+			ret = qeff_goodbye_try(user, ex);
+		if (!ret || ret == -ENODEV)
+			break;
+		ex = NULL;
+	}
+	if (ret && ret != -ENODEV)
+		qeff_device_request_reset(user->qdev, "it does not answer when a user leaves");
+	complete_all(&user->gone);
+	qeff_user_put(user);
 }
 
 /*
  * Tells the card that a user is gone, who has made his last call. His channels are given back when
- * it has answered, and his number with them.
+ * it has answered, and his number with them. That it does is waited for, if it does not take long.
  */
-void qeff_goodbye_send(struct qeff_user *user)
+void qeff_goodbye(struct qeff_user *user)
 {
-	struct qeff_device *qdev = user->qdev;
-	struct qeff_exchange *ex = user->goodbye;
-	unsigned long end = jiffies + qeff_control_timeout();
-	int ret;
-
-	user->goodbye = NULL;
 	kref_get(&user->ref);
-	ex->user = user;
-	ex->epoch = READ_ONCE(qdev->epoch);
-	for (;;) {
-		ret = qeff_exchange_send(ex, false);
-		if (!ret || ret == -ENODEV || time_after(jiffies, end))
-			break;
-		schedule_timeout_uninterruptible(HZ / 10);
-	}
-	if (ret) {
-		/* A card that takes no message for so long is not in order. */
-		if (ret != -ENODEV)
-			qeff_device_request_reset(qdev, "the control channel is stuck");
-		qeff_exchange_free(ex);
-		return;
-	}
-	if (qeff_exchange_wait(ex, QEFF_GOODBYE_WAIT, false))
-		return;
-	qeff_exchange_finish(ex);
-	qeff_exchange_retire(ex);
+	queue_work(user->qdev->wq, &user->goodbye_work);
+	wait_for_completion_timeout(&user->gone, QEFF_GOODBYE_WAIT);
 }
 
 /* ---- the life of the channel ---- */

@@ -64,6 +64,8 @@ struct qeff_user {
 	bool terminated;	       /* the card has forgotten it; read under dbc.lock */
 	atomic64_t busy_ns;	       /* time its channels had something queued */
 	struct qeff_exchange *goodbye; /* made at open, so that close cannot lack memory */
+	struct work_struct goodbye_work;
+	struct completion gone;
 };
 
 /* Ring memory of a channel: requests from its start, responses up to its end. */
@@ -275,9 +277,9 @@ void qeff_control_init(struct qeff_device *qdev);
 void qeff_control_abort(struct qeff_device *qdev);
 void qeff_control_quiet(struct qeff_device *qdev);
 bool qeff_control_busy(struct qeff_device *qdev);
-struct qeff_exchange *qeff_goodbye_new(struct qeff_user *user);
-void qeff_goodbye_free(struct qeff_exchange *goodbye);
-void qeff_goodbye_send(struct qeff_user *user);
+int qeff_goodbye_init(struct qeff_user *user);
+void qeff_goodbye_free(struct qeff_user *user);
+void qeff_goodbye(struct qeff_user *user);
 
 /* qeff_gem.c */
 int qeff_create_bo_ioctl(struct drm_device *drm, void *data, struct drm_file *file);

@@ -111,30 +111,46 @@ void qeff_device_quiet(struct qeff_device *qdev)
 
 /* ---- reset ---- */
 
-static void qeff_reset_work(struct work_struct *work)
+/* Offline, stopped, and nothing of it mapped. Under reset_lock. */
+static void qeff_device_stop(struct qeff_device *qdev)
 {
-	struct qeff_device *qdev = container_of(work, struct qeff_device, reset_work);
-	int ret;
-
-	mutex_lock(&qdev->reset_lock);
-	if (READ_ONCE(qdev->removed)) {
-		mutex_unlock(&qdev->reset_lock);
-		return;
-	}
 	qeff_device_offline(qdev);
 	qeff_mhi_stop(qdev);
 	qeff_device_quiet(qdev);
+}
 
-	ret = -EIO;
-	if (qeff_mhi_link_up(qdev)) {
-		pci_set_master(qdev->pdev);
-		ret = qeff_mhi_soc_reset(qdev);
-		if (!ret)
-			ret = qeff_mhi_start(qdev);
+static int qeff_device_restart(struct qeff_device *qdev)
+{
+	int ret;
+
+	if (!qeff_mhi_link_up(qdev))
+		return -EIO;
+	pci_set_master(qdev->pdev);
+	ret = qeff_mhi_soc_reset(qdev);
+	return ret ? ret : qeff_mhi_start(qdev);
+}
+
+static void qeff_reset_work(struct work_struct *work)
+{
+	struct qeff_device *qdev = container_of(work, struct qeff_device, reset_work);
+	int ret = 0;
+
+	mutex_lock(&qdev->reset_lock);
+	if (!READ_ONCE(qdev->removed)) {
+		qeff_device_stop(qdev);
+		ret = qeff_device_restart(qdev);
 	}
-	if (ret)
-		dev_err(&qdev->pdev->dev, "it did not come back from a reset (%d)\n", ret);
 	mutex_unlock(&qdev->reset_lock);
+	if (!ret || ret == -ENOENT)
+		return;
+
+	/*
+	 * A reset of the bus goes through reset_prepare and reset_done. It is not waited for the
+	 * device's lock: whoever has it may be removing the device, and wait for this.
+	 */
+	if (pci_device_is_present(qdev->pdev) && !pci_try_reset_function(qdev->pdev))
+		return;
+	dev_err(&qdev->pdev->dev, "it did not come back from a reset (%d)\n", ret);
 }
 
 /* From any context that may not sleep for long. Once is enough, however often it is asked for. */
@@ -149,21 +165,13 @@ void qeff_device_request_reset(struct qeff_device *qdev, const char *why)
 	qeff_netlink_reset(qdev, why);
 }
 
-/* Offline, stopped, and nothing of it mapped. Under reset_lock. */
-static void qeff_device_stop(struct qeff_device *qdev)
-{
-	qeff_device_offline(qdev);
-	qeff_mhi_stop(qdev);
-	qeff_device_quiet(qdev);
-}
-
 /* ---- users ---- */
 
 static void qeff_user_free(struct kref *ref)
 {
 	struct qeff_user *user = container_of(ref, struct qeff_user, ref);
 
-	qeff_goodbye_free(user->goodbye);
+	qeff_goodbye_free(user);
 	ida_free(&qeff_handles, user->handle);
 	kfree(user);
 }
@@ -186,11 +194,9 @@ static int qeff_open(struct drm_device *drm, struct drm_file *file)
 		return -ENOMEM;
 	kref_init(&user->ref);
 	user->qdev = qdev;
-	user->goodbye = qeff_goodbye_new(user);
-	if (!user->goodbye) {
-		ret = -ENOMEM;
+	ret = qeff_goodbye_init(user);
+	if (ret)
 		goto err_free;
-	}
 	ret = ida_alloc(&qeff_handles, GFP_KERNEL);
 	if (ret < 0)
 		goto err_goodbye;
@@ -199,7 +205,7 @@ static int qeff_open(struct drm_device *drm, struct drm_file *file)
 	return 0;
 
 err_goodbye:
-	qeff_goodbye_free(user->goodbye);
+	qeff_goodbye_free(user);
 err_free:
 	kfree(user);
 	return ret;
@@ -211,7 +217,7 @@ static void qeff_postclose(struct drm_device *drm, struct drm_file *file)
 
 	file->driver_priv = NULL;
 	if (qeff_online(user->qdev))
-		qeff_goodbye_send(user);
+		qeff_goodbye(user);
 	qeff_user_put(user);
 }
 
