@@ -11,7 +11,7 @@ allowed() {
     lib/nnc) echo "nnc util" ;;
     lib/nsp) echo "nsp util" ;;
     lib/softcard) echo "softcard nnc qpc nsp util" ;;
-    lib/device) echo "device nnc util softcard/card.h" ;;
+    lib/device) echo "device nnc util softcard/card.h softcard/trace.h" ;;
     lib/runtime) echo "runtime device nnc qpc util nsp/program.h" ;;
     lib/text) echo "text runtime util" ;;
     compiler/checkpoint) echo "checkpoint graph util" ;;
