@@ -107,7 +107,7 @@ static void test_integers(void)
 		uint64_t a = random_bits() >> i % 64, b = random_bits() >> i / 64 % 64;
 		int64_t sa = (int64_t)a, sb = (int64_t)b;
 
-		if (!b || (sa == INT64_MIN && sb == -1) || !(uint32_t)b)
+		if ((sa == INT64_MIN && sb == -1) || !(uint32_t)b)
 			continue;
 		wrong += __hexagon_udivdi3(a, b) != a / b || __hexagon_umoddi3(a, b) != a % b;
 		wrong += __hexagon_divdi3(sa, sb) != sa / sb || __hexagon_moddi3(sa, sb) != sa % sb;

@@ -101,7 +101,7 @@ static unsigned int enabled(const struct qeff_irqs *irqs)
 {
 	unsigned int count = 1;
 
-	while (count < QEFF_IRQ_MESSAGES && irqs->fd[2 * count - 1] >= 0)
+	while (2 * count <= QEFF_IRQ_MESSAGES && irqs->fd[2 * count - 1] >= 0)
 		count *= 2;
 	return count;
 }
