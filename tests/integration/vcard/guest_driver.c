@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HANDLE	    7u
+#define HANDLE	    0u /* of the first opener, and of the kernel itself */
 #define ELEMENT	    64u
 #define CHUNK	    5u
 #define BRIDGE_BASE 0x20000u
