@@ -17,7 +17,7 @@
 
 static const char usage[] =
 	"Usage: qeff-vcard --socket PATH [OPTION...]\n"
-	"Serves a card made of software to a vfio-user client, such as QEMU 10.1 or newer:\n"
+	"Serves a card made of software to a vfio-user client: QEMU from 10.1 on, with\n"
 	"  -device '{\"driver\":\"vfio-user-pci\",\"socket\":{\"type\":\"unix\",\"path\":\"PATH\"}}'\n"
 	"\n"
 	"  -s, --socket PATH     where it listens\n"
@@ -26,7 +26,7 @@ static const char usage[] =
 	"      --sku NAME        PCIe, Pro, Lite, Ultra and so on (PCIe)\n"
 	"      --serial TEXT     board serial (SOFT0000)\n"
 	"      --device NAME     aic100 or aic080: the PCI device id (aic100)\n"
-	"      --images LIST     firmware images to ask the host for, or none (1,2,5,9,10)\n"
+	"      --images LIST     images to ask the host for, or none (1,2,5,9,10)\n"
 	"      --fault PLAN      what goes wrong, see --help-faults\n"
 	"      --trace FILE      writes what the card is asked to do\n"
 	"      --stats FILE      writes counters as JSON at the end, and at each SIGUSR1\n"
@@ -186,12 +186,19 @@ int main(int argc, char **argv)
 	struct qeff_vcard_config config = { 0 };
 	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 	struct qeff_error err = { 0 };
+	sigset_t signals;
 	int ret;
 
 	parse_options(argc, argv, &config);
 	qeff_set_log(print_log, QEFF_LOG_WARN, NULL);
 	/* a client may hand over a pipe for an interrupt */
 	signal(SIGPIPE, SIG_IGN);
+	/* from when the socket is there, a signal ends it in good order */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
 	ret = qeff_vcard_new(&config, &vcard, &err);
 	if (ret) {
 		fprintf(stderr, "qeff-vcard: %s\n", err.message);
@@ -200,6 +207,7 @@ int main(int argc, char **argv)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGUSR1, &action, NULL);
+	sigprocmask(SIG_UNBLOCK, &signals, NULL);
 	ret = qeff_vcard_run(vcard, &err);
 	if (ret)
 		fprintf(stderr, "qeff-vcard: %s\n", err.message);
