@@ -74,7 +74,7 @@ static inline void vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
 #if !QEFF_KERNEL(6, 6)
 #define QEFF_DRIVER_EXTRA                                                                          \
 	.date = "20260101", .prime_handle_to_fd = drm_gem_prime_handle_to_fd,                      \
-	.prime_fd_to_handle = drm_gem_prime_fd_to_handle,
+	.prime_fd_to_handle = drm_gem_prime_fd_to_handle, .gem_prime_mmap = drm_gem_prime_mmap,
 #elif !QEFF_KERNEL(6, 14)
 #define QEFF_DRIVER_EXTRA .date = "20260101",
 #else

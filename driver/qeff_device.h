@@ -206,6 +206,7 @@ struct qeff_device {
 	struct mutex reset_lock; /* the card is stopped or started */
 	struct work_struct reset_work;
 	bool mhi_up;
+	bool asleep;
 	struct mhi_controller *mhi;
 	struct workqueue_struct *wq;
 

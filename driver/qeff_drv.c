@@ -519,17 +519,29 @@ static int qeff_suspend(struct device *dev)
 	qeff_device_stop(qdev);
 	pci_clear_master(qdev->pdev);
 	mutex_unlock(&qdev->reset_lock);
+	qdev->asleep = true;
 	return 0;
 }
 
-static int qeff_resume(struct device *dev)
+/*
+ * Not before all devices are awake: booting the card makes new ones. A card that stays away is no
+ * reason to fail the system's resume.
+ */
+static void qeff_complete(struct device *dev)
 {
-	/* A card that stays away is no reason to fail the system's resume. */
-	qeff_restart(dev_get_drvdata(dev));
-	return 0;
+	struct qeff_device *qdev = dev_get_drvdata(dev);
+
+	if (qdev->asleep)
+		qeff_restart(qdev);
+	qdev->asleep = false;
 }
 
-static DEFINE_SIMPLE_DEV_PM_OPS(qeff_pm_ops, qeff_suspend, qeff_resume);
+static const struct dev_pm_ops qeff_pm_ops = {
+	.suspend = pm_sleep_ptr(qeff_suspend),
+	.freeze = pm_sleep_ptr(qeff_suspend),
+	.poweroff = pm_sleep_ptr(qeff_suspend),
+	.complete = pm_sleep_ptr(qeff_complete),
+};
 
 /* ---- the module ---- */
 

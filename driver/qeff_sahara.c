@@ -233,7 +233,7 @@ static void qeff_sahara_dl(struct mhi_device *mhi_dev, struct mhi_result *result
 		return;
 	}
 	sahara->rx_bytes = result->transaction_status ? 0 : result->bytes_xferd;
-	schedule_work(&sahara->work);
+	queue_work(qeff_from_mhi(mhi_dev)->wq, &sahara->work);
 }
 
 static void qeff_sahara_ul(struct mhi_device *mhi_dev, struct mhi_result *result)
