@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Hostile input. Builds the harnesses of tests/fuzz with AddressSanitizer and UndefinedBehaviorSanitizer into BUILD-fuzz,
 # then replays what they start from, corrupts it and cuts it short. docs/fuzzing.md says how to go on from a failure.
-#   check-fuzz.sh BUILD [COUNT [CAMPAIGN_SECONDS]]: COUNT corruptions of each kind of file; libFuzzer so long on each
+#   check-fuzz.sh BUILD [COUNT [CAMPAIGN_SECONDS]]: COUNT corruptions of each kind of file; libFuzzer so long on each.
+#   From 100,000 on also what happens without memory and on full disks
 set -eu
 
 build=$1
@@ -52,6 +53,9 @@ each wire llama "$few" wire
 each reply llama "$few" reply
 run package llama truncate "$seeds/package/llama.qpc"
 
+# Out of memory at every allocation, and the tools on full disks: in the long run. Once, on a loaded machine, "embed" did
+# not end within its 30 s; it has not been seen again, and is not explained yet.
+[ "$count" -ge 100000 ] || exit 0
 for what in "compile $seeds/model/llama" "compile $seeds/model/bert" "run $seeds/package/llama.qpc" \
     "embed $seeds/package/bert.qpc" "tokenize $seeds/tokenizer/tiny-llama.json" "tokenize $seeds/tokenizer/tiny-bert.json"; do
     # shellcheck disable=SC2086
