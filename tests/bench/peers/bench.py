@@ -4,13 +4,15 @@
 
 Every runtime is a process of its own that has loaded and warmed up before the first round. In each round each of them
 does its work once while the others sleep; the figures are medians over the rounds, the ratios medians of the ratios
-within a round, so that a machine that slows down slows both sides. scripts/bench-peers.sh runs this.
+within a round, so that a machine that slows down slows both sides. On a machine that has other work, --cpu-time takes
+each process's own time on the CPU instead, in one thread. scripts/bench-peers.sh runs this.
 """
 
 import argparse
 import json
 import os
 import platform
+import resource
 import shlex
 import statistics
 import subprocess
@@ -65,21 +67,32 @@ class LlamaBench:
     """llama-bench measures once a call, after a warm-up of its own, and takes tokens at random."""
 
     def __init__(self, command, model, threads, environment, cpus):
-        self.command = [*command, "-m", model, "-t", str(threads), "-r", "1", "-o", "json"]
+        self.command = [*command, "-m", model, "-t", str(threads), "-o", "json"]
         self.environment, self.cpus = environment, cpus
 
-    def run(self, *options):
+    def run(self, repeats, *options):
         done = subprocess.run(
-            [*self.command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment,
+            [*self.command, "-r", str(repeats), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment,
             preexec_fn=lambda: os.sched_setaffinity(0, self.cpus), check=False,
         )
         if done.returncode:
             raise RuntimeError(done.stderr[-500:])
         return json.loads(done.stdout)[0]["avg_ns"] * 1e-9
 
+    def cpu(self, repeats, *options):
+        """Seconds of the CPU for the whole call."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.run(repeats, *options)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
     def turn(self, _line):
-        return {"prefill_s": self.run("-p", str(PROMPT), "-n", "0"),
-                "decode_s": self.run("-p", "0", "-n", str(NEW), "-d", str(PROMPT))}
+        prefill, decode = ("-p", str(PROMPT), "-n", "0"), ("-p", "0", "-d", str(PROMPT), "-n")
+        if self.environment.get("QEFF_BENCH_CLOCK") == "cpu":
+            # what more work costs is free of loading and warming up
+            return {"prefill_s": (self.cpu(5, *prefill) - self.cpu(1, *prefill)) / 4,
+                    "decode_s": (self.cpu(1, *decode, str(3 * NEW)) - self.cpu(1, *decode, str(NEW))) / 2}
+        return {"prefill_s": self.run(1, *prefill), "decode_s": self.run(1, *decode, str(NEW))}
 
     def close(self):
         pass
@@ -114,8 +127,8 @@ def make(path, command):
 
 
 class Bench:
-    def __init__(self, build, work):
-        self.build, self.work = build, work
+    def __init__(self, build, work, cpu_time):
+        self.build, self.work, self.cpu_time = build, work, cpu_time
         self.python, self.llama_bench, self.torch = fetch("python"), fetch("llama.cpp"), fetch("torch")
         self.skipped = [name for name, command in (("onnxruntime", self.python), ("llama.cpp", self.llama_bench if
                         self.python else None), ("torch", self.torch)) if not command]
@@ -183,6 +196,8 @@ class Bench:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("OPENBLAS_", "OMP_", "QEFF_SOFT"))}
         # by default OpenMP's threads wait in a loop, and fight over the CPUs
         environment |= {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive", "LC_ALL": "C"}
+        if self.cpu_time:
+            environment["QEFF_BENCH_CLOCK"] = "cpu"
         cpus = sorted(os.sched_getaffinity(0))[:threads]
         workers = {}
         for name, command in self.workers(shape, threads):
@@ -211,7 +226,6 @@ class Bench:
             for name in list(workers):
                 if name in slow and number > 0:
                     continue
-                start = time.monotonic()
                 try:
                     answer = workers[name].turn(" ".join(ids))
                 except (RuntimeError, OSError) as error:
@@ -220,7 +234,7 @@ class Bench:
                     continue
                 if number >= 0:
                     results[name].append(answer)
-                elif time.monotonic() - start > SLOW_S:
+                elif sum(value for key, value in answer.items() if key.endswith("_s")) > SLOW_S:
                     say(f"{name} is slow: it will take part in one round only")
                     slow.add(name)
                 time.sleep(0.05)  # until its threads sleep
@@ -330,9 +344,12 @@ def main():
     parser.add_argument("--threads", type=int, nargs="+", help="default: 1 and all CPUs")
     parser.add_argument("--shapes", nargs="+", default=["llama", "bert1", "bert8"])
     parser.add_argument("--only", nargs="+", help="runtimes whose names contain one of these")
+    parser.add_argument("--cpu-time", action="store_true", help="time on the CPU, in one thread")
     args = parser.parse_args()
+    if args.cpu_time:
+        args.threads = [1]
     build = os.path.abspath(args.build)
-    bench = Bench(build, os.path.join(build, "peers"))
+    bench = Bench(build, os.path.join(build, "peers"), args.cpu_time)
     print_machine(bench.skipped)
     everything = {}
     for threads in args.threads or sorted({1, len(os.sched_getaffinity(0))}):
@@ -343,7 +360,8 @@ def main():
             results = bench.measure(shape, threads, args.rounds, args.only)
             everything[f"{shape} {threads}"] = results
             limits = {key: max(a[key] for a in results["limits"]) for key in results["limits"][0]}
-            print(f"\n== {threads} thread{'s' if threads > 1 else ''}, {args.rounds} rounds, load before {load:.1f}")
+            print(f"\n== {threads} thread{'s' if threads > 1 else ''}, {args.rounds} rounds, "
+                  f"{'time on the CPU' if args.cpu_time else 'wall clock'}, load before {load:.1f}")
             print_limits(limits)
             del results["limits"]
             if shape == "llama":

@@ -2,7 +2,7 @@
 /*
  * What this machine could do at best: bytes read from memory per second, and products per second of
  * the instructions that the kernels use, on a number of threads at once. For each line on standard
- * input, measures once and prints a line of JSON.
+ * input, measures once and prints a line of JSON. QEFF_BENCH_CLOCK as in the other workers.
  *
  * Usage: bench_limits THREADS
  */
@@ -36,6 +36,7 @@ struct thread {
 };
 
 static volatile float sink;
+static clockid_t clock_id = CLOCK_MONOTONIC;
 
 __attribute__((optimize("O3"))) static double read_memory(const char *region)
 {
@@ -112,7 +113,7 @@ static double now(void)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock_id, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -157,6 +158,8 @@ int main(int argc, char **argv)
 	static struct thread threads[MAX_THREADS];
 	char line[64];
 
+	if (getenv("QEFF_BENCH_CLOCK") && !strcmp(getenv("QEFF_BENCH_CLOCK"), "cpu"))
+		clock_id = CLOCK_PROCESS_CPUTIME_ID;
 	if (count < 1 || count > MAX_THREADS) {
 		fprintf(stderr, "usage: %s THREADS (1 to %d)\n", argv[0], MAX_THREADS);
 		return EXIT_FAILURE;

@@ -6,12 +6,11 @@ usage: ort_worker.py generate MODEL.onnx THREADS CONTEXT NEW_TOKENS
 """
 
 import sys
-import time
 
 import numpy as np
 import onnxruntime as ort
 
-from worker import serve
+from worker import now, serve
 
 
 def open_session(path, threads):
@@ -53,19 +52,19 @@ def main():
     session = open_session(path, threads)
 
     def generate(ids):
-        start = time.perf_counter()
+        start = now()
         first = token = decoder.step(ids, 0)
-        middle = time.perf_counter()
+        middle = now()
         for i in range(int(sys.argv[5])):
             token = decoder.step([token], len(ids) + i)
-        return {"prefill_s": middle - start, "decode_s": time.perf_counter() - middle, "token": first}
+        return {"prefill_s": middle - start, "decode_s": now() - middle, "token": first}
 
     def encode(ids):
         ids = np.array(ids, np.int64).reshape(size, -1)
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-        start = time.perf_counter()
+        start = now()
         hidden = session.run(["last_hidden_state"], inputs)[0]
-        return {"run_s": time.perf_counter() - start, "sample": float(hidden[0, 0, 0])}
+        return {"run_s": now() - start, "sample": float(hidden[0, 0, 0])}
 
     if mode == "generate":
         decoder = Decoder(session, size)

@@ -10,12 +10,11 @@ import json
 import os
 import struct
 import sys
-import time
 
 import torch
 import torch.nn.functional as F
 
-from worker import serve
+from worker import now, serve
 
 
 def load(folder, dtype):
@@ -117,18 +116,18 @@ def main():
     dtype = getattr(torch, dtype)
 
     def generate(ids):
-        start = time.perf_counter()
+        start = now()
         first = token = model.step(ids, 0)
-        middle = time.perf_counter()
+        middle = now()
         for i in range(int(sys.argv[6])):
             token = model.step([token], len(ids) + i)
-        return {"prefill_s": middle - start, "decode_s": time.perf_counter() - middle, "token": first}
+        return {"prefill_s": middle - start, "decode_s": now() - middle, "token": first}
 
     def encode(ids):
         ids = torch.tensor(ids).reshape(int(size), -1)
-        start = time.perf_counter()
+        start = now()
         hidden = model.run(ids)
-        return {"run_s": time.perf_counter() - start, "sample": float(hidden[0, 0, 0])}
+        return {"run_s": now() - start, "sample": float(hidden[0, 0, 0])}
 
     if mode == "generate":
         model = Llama(folder, dtype, int(size))
