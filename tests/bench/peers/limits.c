@@ -58,55 +58,52 @@ __attribute__((optimize("O3"))) static double read_memory(const char *region)
 }
 
 #ifdef __x86_64__
-/* The sums pass through an empty asm, so that the compiler neither folds nor drops the loop. */
-#define PEAK(name, target_isa, vector, zero, step, operations)                                     \
-	__attribute__((target(target_isa), optimize("O2"))) static double name(const char *region) \
+/* Twelve sums in registers of their own; an empty asm keeps the compiler from folding or dropping
+ * them. */
+#define EACH(do)                                                                                   \
+	do                                                                                         \
+	(0) do(1) do(2) do(3) do(4) do(5) do(6) do(7) do(8) do(9) do(10) do(11)
+#define PEAK(name, isa, letter, type, sum_type, zero, sum_zero, step, operations)                  \
+	__attribute__((target(isa), optimize("O2"))) static double name(const char *region)        \
 	{                                                                                          \
-		vector a = zero(), b = zero(), sum[CHAINS];                                        \
+		type a = zero(), b = zero();                                                       \
+		sum_type s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11;                         \
                                                                                                    \
-		for (int i = 0; i < CHAINS; i++)                                                   \
-			sum[i] = zero();                                                           \
-		__asm__ volatile("" : "+x"(a), "+x"(b));                                           \
+		s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = s8 = s9 = s10 = s11 = sum_zero();          \
+		__asm__ volatile("" : "+" letter(a), "+" letter(b));                               \
 		for (long n = 0; n < REPEATS; n++) {                                               \
-			_Pragma("GCC unroll 12") for (int i = 0; i < CHAINS; i++)                  \
-			{                                                                          \
-				step;                                                              \
-				__asm__ volatile("" : "+x"(sum[i]));                               \
-			}                                                                          \
+			EACH(step)                                                                 \
 		}                                                                                  \
 		return (double)REPEATS * CHAINS * (operations);                                    \
 	}
 
-PEAK(fma_avx2, "avx2,fma", __m256, _mm256_setzero_ps, sum[i] = _mm256_fmadd_ps(a, b, sum[i]), 16)
-PEAK(int8_avx2, "avx2", __m256i, _mm256_setzero_si256,
-     sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), b)), 64)
-#undef PEAK
-#define PEAK512(name, target_isa, vector, zero, step, operations)                                  \
-	__attribute__((target(target_isa), optimize("O2"))) static double name(const char *region) \
-	{                                                                                          \
-		__m512 a = _mm512_setzero_ps(), b = a;                                             \
-		vector sum[CHAINS];                                                                \
-                                                                                                   \
-		for (int i = 0; i < CHAINS; i++)                                                   \
-			sum[i] = zero();                                                           \
-		__asm__ volatile("" : "+v"(a), "+v"(b));                                           \
-		for (long n = 0; n < REPEATS; n++) {                                               \
-			_Pragma("GCC unroll 12") for (int i = 0; i < CHAINS; i++)                  \
-			{                                                                          \
-				step;                                                              \
-				__asm__ volatile("" : "+v"(sum[i]));                               \
-			}                                                                          \
-		}                                                                                  \
-		return (double)REPEATS * CHAINS * (operations);                                    \
-	}
-
-PEAK512(fma_avx512, "avx512f", __m512, _mm512_setzero_ps, sum[i] = _mm512_fmadd_ps(a, b, sum[i]),
-	32)
-PEAK512(bf16_avx512, "avx512f,avx512bf16", __m512, _mm512_setzero_ps,
-	sum[i] = _mm512_dpbf16_ps(sum[i], (__m512bh)a, (__m512bh)b), 64)
-PEAK512(int8_avx512, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512,
-	sum[i] = _mm512_dpbusd_epi32(sum[i], (__m512i)a, (__m512i)b), 128)
-#undef PEAK512
+#define KEEP(letter, i) __asm__ volatile("" : "+" letter(s##i));
+#define FMA_AVX2(i)                                                                                \
+	s##i = _mm256_fmadd_ps(a, b, s##i);                                                        \
+	KEEP("x", i)
+/* a is "changed" each time, or one product would do for all */
+#define INT8_AVX2(i)                                                                               \
+	__asm__ volatile("" : "+x"(a));                                                            \
+	s##i = _mm256_add_epi32(s##i, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), b));           \
+	KEEP("x", i)
+#define FMA_AVX512(i)                                                                              \
+	s##i = _mm512_fmadd_ps(a, b, s##i);                                                        \
+	KEEP("v", i)
+#define BF16_AVX512(i)                                                                             \
+	s##i = _mm512_dpbf16_ps(s##i, (__m512bh)a, (__m512bh)b);                                   \
+	KEEP("v", i)
+#define INT8_AVX512(i)                                                                             \
+	s##i = _mm512_dpbusd_epi32(s##i, a, b);                                                    \
+	KEEP("v", i)
+PEAK(fma_avx2, "avx2,fma", "x", __m256, __m256, _mm256_setzero_ps, _mm256_setzero_ps, FMA_AVX2, 16)
+PEAK(int8_avx2, "avx2", "x", __m256i, __m256i, _mm256_setzero_si256, _mm256_setzero_si256,
+     INT8_AVX2, 64)
+PEAK(fma_avx512, "avx512f", "v", __m512, __m512, _mm512_setzero_ps, _mm512_setzero_ps, FMA_AVX512,
+     32)
+PEAK(bf16_avx512, "avx512f,avx512bf16", "v", __m512, __m512, _mm512_setzero_ps, _mm512_setzero_ps,
+     BF16_AVX512, 64)
+PEAK(int8_avx512, "avx512f,avx512vnni", "v", __m512i, __m512i, _mm512_setzero_si512,
+     _mm512_setzero_si512, INT8_AVX512, 128)
 #endif
 
 static double now(void)
