@@ -5,8 +5,6 @@
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
 
-#include <drm/drm_debugfs.h>
-
 #include "qeff_device.h"
 
 #define QEFF_LOG_BUFFERS 16
@@ -178,18 +176,17 @@ static int qeff_queued_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(qeff_queued);
 
-/* Called for each node of the card; the files are the same. */
-void qeff_debugfs_init(struct drm_minor *minor)
+/* They go with the folder. */
+void qeff_debugfs_init(struct qeff_device *qdev)
 {
-	struct qeff_device *qdev = to_qeff(minor->dev);
-	struct dentry *dir;
+	struct dentry *root = qeff_debugfs_root(&qdev->drm), *dir;
 	unsigned int i;
 	char name[16];
 
-	debugfs_create_file("bootlog", 0400, minor->debugfs_root, qdev, &qeff_bootlog_fops);
+	debugfs_create_file("bootlog", 0400, root, qdev, &qeff_bootlog_fops);
 	for (i = 0; i < QEFF_DBCS; i++) {
 		snprintf(name, sizeof(name), "dbc%03u", i);
-		dir = debugfs_create_dir(name, minor->debugfs_root);
+		dir = debugfs_create_dir(name, root);
 		debugfs_create_file("fifo_size", 0400, dir, &qdev->dbc[i], &qeff_fifo_size_fops);
 		debugfs_create_file("queued", 0400, dir, &qdev->dbc[i], &qeff_queued_fops);
 	}

@@ -270,7 +270,7 @@ void qeff_timesync_stop(struct qeff_device *qdev);
 void qeff_ras_init(struct qeff_device *qdev);
 void qeff_ras_exit(struct qeff_device *qdev);
 extern const struct attribute_group qeff_ras_group;
-void qeff_debugfs_init(struct drm_minor *minor);
+void qeff_debugfs_init(struct qeff_device *qdev);
 
 /* qeff_control.c */
 int qeff_manage_ioctl(struct drm_device *drm, void *data, struct drm_file *file);

@@ -242,6 +242,13 @@ static void qeff_show_memory(struct drm_printer *p, struct drm_file *file)
 	drm_printf(p, "drm-resident-memory:\t%llu KiB\n", total / SZ_1K);
 }
 
+unsigned int qeff_client_id(struct drm_file *file)
+{
+	struct qeff_user *user = file->driver_priv;
+
+	return user ? user->handle : UINT_MAX;
+}
+
 void qeff_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 {
 	struct qeff_user *user = file->driver_priv;
@@ -255,17 +262,18 @@ void qeff_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 
 /* ---- the DRM driver ---- */
 
-static const struct file_operations qeff_fops = { .owner = THIS_MODULE,
-						  .open = QEFF_NODE_OPEN,
-						  .release = drm_release,
-						  .unlocked_ioctl = drm_ioctl,
-						  .compat_ioctl = drm_compat_ioctl,
-						  .poll = drm_poll,
-						  .read = drm_read,
-						  .llseek = noop_llseek,
-						  .mmap = drm_gem_mmap,
-						  .show_fdinfo = qeff_fop_show_fdinfo,
-						  QEFF_FOP_FLAGS };
+static const struct file_operations qeff_fops = {
+	.owner = THIS_MODULE,
+	QEFF_NODE_FOPS,
+	.release = drm_release,
+	.unlocked_ioctl = drm_ioctl,
+	.compat_ioctl = drm_compat_ioctl,
+	.poll = drm_poll,
+	.read = drm_read,
+	.llseek = noop_llseek,
+	.mmap = drm_gem_mmap,
+	.show_fdinfo = qeff_fop_show_fdinfo,
+};
 
 /* Allowed to render clients for the sake of kernels without the accel subsystem. */
 static const struct drm_ioctl_desc qeff_ioctls[] = {
@@ -280,18 +288,18 @@ static const struct drm_ioctl_desc qeff_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(QAIC_DETACH_SLICE_BO, qeff_detach_slice_bo_ioctl, DRM_RENDER_ALLOW),
 };
 
-static const struct drm_driver qeff_drm_driver = { .driver_features =
-							   DRIVER_GEM | QEFF_NODE_FEATURE,
-						   .name = "qeff",
-						   .desc = "Qualcomm Cloud AI 100",
-						   .fops = &qeff_fops,
-						   .open = qeff_open,
-						   .postclose = qeff_postclose,
-						   .ioctls = qeff_ioctls,
-						   .num_ioctls = ARRAY_SIZE(qeff_ioctls),
-						   .gem_prime_import = qeff_gem_prime_import,
-						   .debugfs_init = qeff_debugfs_init,
-						   QEFF_DRIVER_FDINFO QEFF_DRIVER_EXTRA };
+static const struct drm_driver qeff_drm_driver = {
+	.driver_features = DRIVER_GEM | QEFF_NODE_FEATURE,
+	.name = "qeff",
+	.desc = "Qualcomm Cloud AI 100",
+	.fops = &qeff_fops,
+	.open = qeff_open,
+	.postclose = qeff_postclose,
+	.ioctls = qeff_ioctls,
+	.num_ioctls = ARRAY_SIZE(qeff_ioctls),
+	.gem_prime_import = qeff_gem_prime_import,
+	QEFF_DRM_DRIVER,
+};
 
 /* ---- probe and remove ---- */
 
@@ -392,6 +400,7 @@ static int qeff_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		goto err_mhi;
 	if (sysfs_create_group(&qeff_node_device(&qdev->drm)->kobj, &qeff_dbc_group))
 		dev_warn(&pdev->dev, "no channel states in sysfs\n");
+	qeff_debugfs_init(qdev);
 	qeff_ras_init(qdev);
 	qeff_netlink_add(qdev);
 
