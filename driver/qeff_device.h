@@ -194,7 +194,8 @@ struct qeff_device {
 	void __iomem *mhi_regs;
 	void __iomem *dbc_regs;
 	bool one_vector;
-	struct list_head node; /* all cards, for netlink */
+	struct pci_saved_state *config; /* as it was at probe */
+	struct list_head node;		/* all cards, for netlink */
 	u32 index;
 
 	spinlock_t state_lock; /* state, epoch, removed */

@@ -119,15 +119,19 @@ static void qeff_device_stop(struct qeff_device *qdev)
 	qeff_device_quiet(qdev);
 }
 
-static int qeff_device_restart(struct qeff_device *qdev)
+/*
+ * A card that was reset while it was off the bus has lost its configuration, and what the PCI core
+ * saved of it before was already all ones.
+ */
+static bool qeff_device_back(struct qeff_device *qdev)
 {
-	int ret;
-
+	if (!qeff_mhi_link_up(qdev) && pci_device_is_present(qdev->pdev) &&
+	    !pci_load_saved_state(qdev->pdev, qdev->config))
+		pci_restore_state(qdev->pdev);
 	if (!qeff_mhi_link_up(qdev))
-		return -EIO;
+		return false;
 	pci_set_master(qdev->pdev);
-	ret = qeff_mhi_soc_reset(qdev);
-	return ret ? ret : qeff_mhi_start(qdev);
+	return true;
 }
 
 static void qeff_reset_work(struct work_struct *work)
@@ -138,7 +142,9 @@ static void qeff_reset_work(struct work_struct *work)
 	mutex_lock(&qdev->reset_lock);
 	if (!READ_ONCE(qdev->removed)) {
 		qeff_device_stop(qdev);
-		ret = qeff_device_restart(qdev);
+		ret = qeff_device_back(qdev) ? qeff_mhi_soc_reset(qdev) : -EIO;
+		if (!ret)
+			ret = qeff_mhi_start(qdev);
 	}
 	mutex_unlock(&qdev->reset_lock);
 	if (!ret || ret == -ENOENT)
@@ -148,7 +154,7 @@ static void qeff_reset_work(struct work_struct *work)
 	 * A reset of the bus goes through reset_prepare and reset_done. It is not waited for the
 	 * device's lock: whoever has it may be removing the device, and wait for this.
 	 */
-	if (pci_device_is_present(qdev->pdev) && !pci_try_reset_function(qdev->pdev))
+	if (!pci_channel_offline(qdev->pdev) && !pci_try_reset_function(qdev->pdev))
 		return;
 	dev_err(&qdev->pdev->dev, "it did not come back from a reset (%d)\n", ret);
 }
@@ -308,6 +314,11 @@ static void qeff_release_wq(struct drm_device *drm, void *data)
 	destroy_workqueue(data);
 }
 
+static void qeff_release_config(struct drm_device *drm, void *data)
+{
+	kfree(data);
+}
+
 static int qeff_init_pci(struct qeff_device *qdev)
 {
 	struct pci_dev *pdev = qdev->pdev;
@@ -336,7 +347,11 @@ static int qeff_init_pci(struct qeff_device *qdev)
 	    pci_resource_len(pdev, QEFF_DBC_BAR) < QEFF_DBC_REGS(QEFF_DBCS))
 		return -ENODEV;
 	pci_set_master(pdev);
-	return pci_save_state(pdev);
+	pci_save_state(pdev);
+	qdev->config = pci_store_saved_state(pdev);
+	if (!qdev->config)
+		return -ENOMEM;
+	return drmm_add_action_or_reset(&qdev->drm, qeff_release_config, qdev->config);
 }
 
 /* One vector for MHI and one per channel. MSIs come in powers of two. Freed with the device. */
@@ -479,8 +494,7 @@ static int qeff_restart(struct qeff_device *qdev)
 
 	mutex_lock(&qdev->reset_lock);
 	WRITE_ONCE(qdev->resets, qdev->resets + 1);
-	pci_set_master(qdev->pdev);
-	ret = qeff_mhi_start(qdev);
+	ret = qeff_device_back(qdev) ? qeff_mhi_start(qdev) : -EIO;
 	mutex_unlock(&qdev->reset_lock);
 	if (ret && ret != -ENOENT)
 		dev_err(&qdev->pdev->dev, "it did not come back (%d)\n", ret);
