@@ -84,7 +84,7 @@ for applet in $("$busybox" --list); do
     [ -e "$guest/bin/$applet" ] || ln -s busybox "$guest/bin/$applet"
 done
 cp "$here/guest/init" "$guest/init"
-cp "$here/guest/tap.sh" "$here/guest/card.sh" "$guest/lib/"
+cp "$here/guest/tap.sh" "$here/guest/card.sh" "$here/guest/models.sh" "$guest/lib/"
 cp "$1" "$guest/test"
 chmod 755 "$guest/init"
 (cd "$guest" && find . -print0 | LC_ALL=C sort -z | cpio -0 -o -H newc -R 0:0 --quiet) >"$out.part"
