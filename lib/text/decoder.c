@@ -12,9 +12,8 @@
 
 #include <stdlib.h>
 
-#define STEPS_MAX	  64
-#define DEPTH_MAX	  8
-#define CONTENT_BYTES_MAX 1024
+#define STEPS_MAX 64
+#define DEPTH_MAX 8
 
 enum decoder_kind {
 	BYTE_LEVEL,
@@ -38,29 +37,12 @@ struct qeff_decoder_step {
 	struct qeff_regex *pattern; /* REPLACE */
 };
 
-static int parse_text(struct qeff_decoder_step *step, const json_t *json, const char *where,
-		      const char *key, struct qeff_error *err)
-{
-	const char *text;
-	size_t size_bytes;
-	int rc;
-
-	rc = qeff_json_string(json, where, key, &text, &size_bytes, err);
-	if (rc < 0)
-		return rc;
-	if (size_bytes > CONTENT_BYTES_MAX)
-		return qeff_error_set(err, -EINVAL, "%s: \"%s\" has %zu bytes, expected at most %d",
-				      where, key, size_bytes, CONTENT_BYTES_MAX);
-	qeff_bytes_append(&step->text, text, size_bytes);
-	return step->text.failed ? qeff_error_set(err, -ENOMEM, "no memory for a decoder") : 0;
-}
-
 static int parse_wordpiece(struct qeff_decoder_step *step, const json_t *json,
 			   struct qeff_error *err)
 {
 	int rc;
 
-	rc = parse_text(step, json, "decoder WordPiece", "prefix", err);
+	rc = qeff_json_content(json, "decoder WordPiece", "prefix", &step->text, err);
 	step->cleanup = true;
 	return rc < 0 ? rc
 		      : qeff_json_bool(json, "decoder WordPiece", "cleanup", &step->cleanup, err);
@@ -100,12 +82,13 @@ static int parse_replace(struct qeff_decoder_step *step, const json_t *json, str
 
 	rc = qeff_pattern_parse(&step->pattern, json_object_get(json, "pattern"), "decoder Replace",
 				err);
-	return rc < 0 ? rc : parse_text(step, json, "decoder Replace", "content", err);
+	return rc < 0 ? rc
+		      : qeff_json_content(json, "decoder Replace", "content", &step->text, err);
 }
 
 static int parse_bpe(struct qeff_decoder_step *step, const json_t *json, struct qeff_error *err)
 {
-	return parse_text(step, json, "decoder BPEDecoder", "suffix", err);
+	return qeff_json_content(json, "decoder BPEDecoder", "suffix", &step->text, err);
 }
 
 static int parse_one(struct qeff_decoder *decoder, const json_t *json, unsigned int depth,

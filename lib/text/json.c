@@ -4,6 +4,8 @@
 
 #include "text/utf8.h"
 
+#define CONTENT_BYTES_MAX 1024
+
 int qeff_json_load(const void *data, size_t size_bytes, const char *name, json_t **object,
 		   struct qeff_error *err)
 {
@@ -51,6 +53,23 @@ int qeff_json_string(const json_t *object, const char *where, const char *key, c
 	*text = json_string_value(value);
 	*size_bytes = json_string_length(value);
 	return 0;
+}
+
+int qeff_json_content(const json_t *object, const char *where, const char *key,
+		      struct qeff_bytes *content, struct qeff_error *err)
+{
+	const char *text;
+	size_t size_bytes;
+	int rc;
+
+	rc = qeff_json_string(object, where, key, &text, &size_bytes, err);
+	if (rc < 0)
+		return rc;
+	if (size_bytes > CONTENT_BYTES_MAX)
+		return qeff_error_set(err, -EINVAL, "%s: \"%s\" has %zu bytes, expected at most %d",
+				      where, key, size_bytes, CONTENT_BYTES_MAX);
+	qeff_bytes_append(content, text, size_bytes);
+	return content->failed ? qeff_error_set(err, -ENOMEM, "no memory for %s", where) : 0;
 }
 
 int qeff_json_char(const json_t *object, const char *where, const char *key, uint32_t *code_point,

@@ -4,6 +4,7 @@
 #ifndef QEFF_TEXT_JSON_H
 #define QEFF_TEXT_JSON_H
 
+#include "util/bytes.h"
 #include "util/error.h"
 
 #include <jansson.h>
@@ -21,6 +22,9 @@ int qeff_json_load(const void *data, size_t size_bytes, const char *name, json_t
 /* @where names the object in errors ("normalizer Replace"). Strings live as long as @object. */
 int qeff_json_string(const json_t *object, const char *where, const char *key, const char **text,
 		     size_t *size_bytes, struct qeff_error *err);
+/* Appends a string of at most 1024 bytes, as the parts of a tokenizer carry them, to @content. */
+int qeff_json_content(const json_t *object, const char *where, const char *key,
+		      struct qeff_bytes *content, struct qeff_error *err);
 /* A string of exactly one character, as a code point. */
 int qeff_json_char(const json_t *object, const char *where, const char *key, uint32_t *code_point,
 		   struct qeff_error *err);

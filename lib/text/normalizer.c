@@ -16,7 +16,6 @@
 #define STEPS_MAX 64
 #define DEPTH_MAX 8
 /* A replacement longer than this is a way to make a short text long. */
-#define CONTENT_BYTES_MAX 1024
 
 enum normalizer_kind {
 	BERT,
@@ -58,24 +57,6 @@ int qeff_pattern_parse(struct qeff_regex **regex, const json_t *json, const char
 			"%s: the pattern should be {\"String\": ...} or {\"Regex\": ...}", where);
 	return qeff_regex_new(regex, json_string_value(text), json_string_length(text),
 			      literal ? QEFF_REGEX_LITERAL : QEFF_REGEX_ONIGURUMA, err);
-}
-
-static int parse_content(struct qeff_normalizer_step *step, const json_t *json, const char *where,
-			 const char *key, struct qeff_error *err)
-{
-	const char *text;
-	size_t size_bytes;
-	int rc;
-
-	rc = qeff_json_string(json, where, key, &text, &size_bytes, err);
-	if (rc < 0)
-		return rc;
-	if (size_bytes > CONTENT_BYTES_MAX)
-		return qeff_error_set(err, -EINVAL, "%s: \"%s\" has %zu bytes, expected at most %d",
-				      where, key, size_bytes, CONTENT_BYTES_MAX);
-	qeff_bytes_append(&step->content, text, size_bytes);
-	return step->content.failed ? qeff_error_set(err, -ENOMEM, "no memory for a normalizer")
-				    : 0;
 }
 
 static int parse_bert(struct qeff_normalizer_step *step, const json_t *json, struct qeff_error *err)
@@ -120,7 +101,7 @@ static int parse_replace(struct qeff_normalizer_step *step, const json_t *json,
 	rc = qeff_pattern_parse(&step->pattern, json_object_get(json, "pattern"),
 				"normalizer Replace", err);
 	if (rc == 0)
-		rc = parse_content(step, json, "normalizer Replace", "content", err);
+		rc = qeff_json_content(json, "normalizer Replace", "content", &step->content, err);
 	return rc;
 }
 
@@ -128,7 +109,7 @@ static int parse_prepend(struct qeff_normalizer_step *step, const json_t *json,
 			 struct qeff_error *err)
 {
 	step->kind = PREPEND;
-	return parse_content(step, json, "normalizer Prepend", "prepend", err);
+	return qeff_json_content(json, "normalizer Prepend", "prepend", &step->content, err);
 }
 
 /* Kinds without fields of their own, and parsers for the others. */
