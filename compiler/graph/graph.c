@@ -15,56 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_BYTES ((uint64_t)64 << 10)
-
-struct graph_block {
-	struct graph_block *next;
-	size_t size_bytes, used_bytes;
-	_Alignas(64) uint8_t data[];
-};
-
-static struct graph_block *new_block(uint64_t size_bytes)
-{
-	struct graph_block *block;
-	uint64_t whole;
-
-	if (!qeff_add_u64(size_bytes, sizeof(*block), &whole) || !qeff_align_u64(whole, 64, &whole))
-		return NULL;
-	block = aligned_alloc(64, whole);
-	if (block)
-		*block = (struct graph_block){ .size_bytes = size_bytes };
-	return block;
-}
-
 void *graph_alloc(struct qeff_graph *graph, uint64_t count, uint64_t size_bytes)
 {
-	struct graph_private *p = graph_private(graph);
-	struct graph_block *block = p->blocks;
-	uint64_t total;
-	void *at;
+	void *at = qeff_arena_alloc(&graph_private(graph)->arena, count, size_bytes);
 
-	if (!qeff_mul_u64(count, size_bytes, &total) || !qeff_align_u64(total, 8, &total))
-		goto fail;
-	if (total > BLOCK_BYTES / 4) {
-		/* a block of its own, behind the one that is being filled */
-		block = new_block(total);
-		if (!block)
-			goto fail;
-		block->next = p->blocks ? p->blocks->next : NULL;
-		*(p->blocks ? &p->blocks->next : &p->blocks) = block;
-	} else if (!block || total > block->size_bytes - block->used_bytes) {
-		block = new_block(BLOCK_BYTES);
-		if (!block)
-			goto fail;
-		block->next = p->blocks;
-		p->blocks = block;
-	}
-	at = block->data + block->used_bytes;
-	block->used_bytes += total;
-	return memset(at, 0, total);
-fail:
-	qeff_graph_fail(graph, -ENOMEM, "out of memory");
-	return NULL;
+	if (!at)
+		qeff_graph_fail(graph, -ENOMEM, "out of memory");
+	return at;
 }
 
 /* Makes room for one more element of an array. */
@@ -174,12 +131,7 @@ void qeff_graph_free(struct qeff_graph *graph)
 
 	if (!graph)
 		return;
-	while (p->blocks) {
-		struct graph_block *next = p->blocks->next;
-
-		free(p->blocks);
-		p->blocks = next;
-	}
+	qeff_arena_free(&p->arena);
 	free(p->names);
 	free(graph->values);
 	free(graph->nodes);

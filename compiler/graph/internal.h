@@ -6,8 +6,7 @@
 
 #include "graph/graph.h"
 #include "graph/ops.h"
-
-struct graph_block;
+#include "util/arena.h"
 
 /* A name, and the value that has it now, if any. */
 struct graph_name {
@@ -17,7 +16,7 @@ struct graph_name {
 
 struct graph_private {
 	struct qeff_graph graph; /* first: this is what callers hold */
-	struct graph_block *blocks;
+	struct qeff_arena arena;
 	struct graph_name *names; /* open addressing; capacity is a power of two */
 	uint32_t num_names, names_capacity;
 	uint32_t values_capacity, nodes_capacity, inputs_capacity, outputs_capacity;

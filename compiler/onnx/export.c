@@ -6,7 +6,7 @@
 #include "onnx/onnx.h"
 
 #include "nsp/half.h"
-#include "onnx/arena.h"
+#include "util/arena.h"
 #include "onnx/functions.h"
 #include "util/bytes.h"
 #include "util/checked.h"
@@ -50,7 +50,7 @@ static char *format_u64(struct qeff_arena *arena, uint64_t value)
 static QeffOnnx__StringStringEntryProto *entry(struct qeff_arena *arena, const char *key,
 					       const char *value)
 {
-	QeffOnnx__StringStringEntryProto *e = qeff_arena_alloc(arena, sizeof(*e));
+	QeffOnnx__StringStringEntryProto *e = qeff_arena_alloc(arena, 1, sizeof(*e));
 
 	if (!e)
 		return NULL;
@@ -114,7 +114,7 @@ static int open_data(struct exporter *e, uint32_t number)
 
 static int initialiser(struct exporter *e, const struct qeff_value *v, QeffOnnx__TensorProto **out)
 {
-	QeffOnnx__TensorProto *t = qeff_arena_alloc(&e->arena, sizeof(*t));
+	QeffOnnx__TensorProto *t = qeff_arena_alloc(&e->arena, 1, sizeof(*t));
 	size_t element_bytes = qeff_graph_type_bytes(v->type);
 	struct qeff_output *data;
 	uint64_t count, size_bytes;
@@ -139,7 +139,7 @@ static int initialiser(struct exporter *e, const struct qeff_value *v, QeffOnnx_
 	t->has_data_type = 1;
 	t->data_type = (int32_t)v->type;
 	t->n_dims = v->shape.rank;
-	t->dims = qeff_arena_alloc(&e->arena, QEFF_GRAPH_MAX_RANK * sizeof(*t->dims));
+	t->dims = qeff_arena_alloc(&e->arena, QEFF_GRAPH_MAX_RANK, sizeof(*t->dims));
 	if (!t->dims)
 		return out_of_memory(e);
 	for (uint32_t i = 0; i < v->shape.rank; i++)
@@ -149,7 +149,7 @@ static int initialiser(struct exporter *e, const struct qeff_value *v, QeffOnnx_
 	if (!v->data_file) {
 		t->has_raw_data = 1;
 		t->raw_data.len = size_bytes;
-		t->raw_data.data = qeff_arena_alloc(&e->arena, size_bytes);
+		t->raw_data.data = qeff_arena_alloc(&e->arena, 1, size_bytes);
 		if (!t->raw_data.data)
 			return out_of_memory(e);
 		if (size_bytes)
@@ -166,7 +166,7 @@ static int initialiser(struct exporter *e, const struct qeff_value *v, QeffOnnx_
 		return ret;
 	t->has_data_location = 1;
 	t->data_location = QEFF_ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
-	t->external_data = qeff_arena_alloc(&e->arena, 3 * sizeof(*t->external_data));
+	t->external_data = qeff_arena_alloc(&e->arena, 3, sizeof(*t->external_data));
 	if (!t->external_data)
 		return out_of_memory(e);
 	t->external_data[0] = entry(&e->arena, "location",
@@ -188,7 +188,7 @@ static int initialiser(struct exporter *e, const struct qeff_value *v, QeffOnnx_
 static QeffOnnx__AttributeProto *attribute(struct qeff_arena *arena,
 					   const struct qeff_attribute *from)
 {
-	QeffOnnx__AttributeProto *a = qeff_arena_alloc(arena, sizeof(*a));
+	QeffOnnx__AttributeProto *a = qeff_arena_alloc(arena, 1, sizeof(*a));
 
 	if (!a)
 		return NULL;
@@ -262,7 +262,7 @@ static const struct qeff_attribute attention_defaults[] = {
 
 static int node(struct exporter *e, const struct qeff_node *from, QeffOnnx__NodeProto **out)
 {
-	QeffOnnx__NodeProto *n = qeff_arena_alloc(&e->arena, sizeof(*n));
+	QeffOnnx__NodeProto *n = qeff_arena_alloc(&e->arena, 1, sizeof(*n));
 	const size_t num_defaults = sizeof(attention_defaults) / sizeof(attention_defaults[0]);
 	const struct qeff_onnx_function *f = NULL;
 
@@ -281,10 +281,10 @@ static int node(struct exporter *e, const struct qeff_node *from, QeffOnnx__Node
 				from->name, from->op_type);
 		n->op_type = (char *)f->name;
 	}
-	n->input = qeff_arena_alloc(&e->arena, from->num_inputs * sizeof(*n->input));
-	n->output = qeff_arena_alloc(&e->arena, from->num_outputs * sizeof(*n->output));
-	n->attribute = qeff_arena_alloc(&e->arena, (from->num_attributes + num_defaults) *
-							   sizeof(*n->attribute));
+	n->input = qeff_arena_alloc(&e->arena, from->num_inputs, sizeof(*n->input));
+	n->output = qeff_arena_alloc(&e->arena, from->num_outputs, sizeof(*n->output));
+	n->attribute = qeff_arena_alloc(&e->arena, from->num_attributes + num_defaults,
+					sizeof(*n->attribute));
 	if (e->arena.failed)
 		return out_of_memory(e);
 	for (uint32_t i = 0; i < from->num_inputs; i++)
@@ -307,14 +307,14 @@ static int node(struct exporter *e, const struct qeff_node *from, QeffOnnx__Node
 
 static QeffOnnx__ValueInfoProto *value_info(struct qeff_arena *arena, const struct qeff_value *v)
 {
-	QeffOnnx__ValueInfoProto *info = qeff_arena_alloc(arena, sizeof(*info));
-	QeffOnnx__TypeProto *type = qeff_arena_alloc(arena, sizeof(*type));
-	QeffOnnx__TypeProto__Tensor *tensor = qeff_arena_alloc(arena, sizeof(*tensor));
-	QeffOnnx__TensorShapeProto *shape = qeff_arena_alloc(arena, sizeof(*shape));
+	QeffOnnx__ValueInfoProto *info = qeff_arena_alloc(arena, 1, sizeof(*info));
+	QeffOnnx__TypeProto *type = qeff_arena_alloc(arena, 1, sizeof(*type));
+	QeffOnnx__TypeProto__Tensor *tensor = qeff_arena_alloc(arena, 1, sizeof(*tensor));
+	QeffOnnx__TensorShapeProto *shape = qeff_arena_alloc(arena, 1, sizeof(*shape));
 	QeffOnnx__TensorShapeProto__Dimension *dims =
-		qeff_arena_alloc(arena, QEFF_GRAPH_MAX_RANK * sizeof(*dims));
+		qeff_arena_alloc(arena, QEFF_GRAPH_MAX_RANK, sizeof(*dims));
 	QeffOnnx__TensorShapeProto__Dimension **list =
-		qeff_arena_alloc(arena, QEFF_GRAPH_MAX_RANK * sizeof(*list));
+		qeff_arena_alloc(arena, QEFF_GRAPH_MAX_RANK, sizeof(*list));
 
 	if (arena->failed)
 		return NULL;
@@ -351,10 +351,10 @@ static int fill_graph(struct exporter *e, QeffOnnx__GraphProto *g)
 	int ret;
 
 	g->name = (char *)graph->name;
-	g->node = qeff_arena_alloc(&e->arena, graph->num_nodes * sizeof(*g->node));
-	g->initializer = qeff_arena_alloc(&e->arena, graph->num_values * sizeof(*g->initializer));
-	g->input = qeff_arena_alloc(&e->arena, graph->num_inputs * sizeof(*g->input));
-	g->output = qeff_arena_alloc(&e->arena, graph->num_outputs * sizeof(*g->output));
+	g->node = qeff_arena_alloc(&e->arena, graph->num_nodes, sizeof(*g->node));
+	g->initializer = qeff_arena_alloc(&e->arena, graph->num_values, sizeof(*g->initializer));
+	g->input = qeff_arena_alloc(&e->arena, graph->num_inputs, sizeof(*g->input));
+	g->output = qeff_arena_alloc(&e->arena, graph->num_outputs, sizeof(*g->output));
 	if (e->arena.failed)
 		return out_of_memory(e);
 	for (uint32_t i = 0; i < graph->num_values; i++) {
@@ -413,7 +413,7 @@ static int write_model(struct exporter *e, const char *path, const char *transfo
 	model.n_opset_import = 2;
 	model.metadata_props = metadata;
 	model.n_metadata_props = 1;
-	model.functions = qeff_arena_alloc(&e->arena, e->num_functions * sizeof(*model.functions));
+	model.functions = qeff_arena_alloc(&e->arena, e->num_functions, sizeof(*model.functions));
 	for (; model.functions && model.n_functions < e->num_functions; model.n_functions++)
 		model.functions[model.n_functions] =
 			qeff_onnx_function_build(&e->arena, e->functions[model.n_functions]);

@@ -25,7 +25,7 @@ static const char *word(const char **text, const char *skip, const char *stops, 
 static size_t names(struct qeff_arena *arena, const char *text, const char *end,
 		    const char *separators, char ***out)
 {
-	char **list = qeff_arena_alloc(arena, MAX_NAMES * sizeof(*list));
+	char **list = qeff_arena_alloc(arena, MAX_NAMES, sizeof(*list));
 	size_t count = 0, length;
 
 	*out = list;
@@ -56,7 +56,7 @@ static void value(struct qeff_arena *arena, QeffOnnx__AttributeProto *a, const c
 		char *at = (char *)text;
 
 		a->type = QEFF_ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS;
-		a->ints = qeff_arena_alloc(arena, MAX_NAMES * sizeof(*a->ints));
+		a->ints = qeff_arena_alloc(arena, MAX_NAMES, sizeof(*a->ints));
 		while (a->ints && *at != ']')
 			a->ints[a->n_ints++] = strtoll(at + 1, &at, 10);
 	} else if (is_float) {
@@ -72,15 +72,15 @@ static void value(struct qeff_arena *arena, QeffOnnx__AttributeProto *a, const c
 
 static QeffOnnx__NodeProto *line(struct qeff_arena *arena, const char *text)
 {
-	QeffOnnx__NodeProto *node = qeff_arena_alloc(arena, sizeof(*node));
+	QeffOnnx__NodeProto *node = qeff_arena_alloc(arena, 1, sizeof(*node));
 	const char *start, *close;
 	size_t length;
 
 	if (!node)
 		return NULL;
 	qeff_onnx__node_proto__init(node);
-	node->output = qeff_arena_alloc(arena, sizeof(*node->output));
-	node->attribute = qeff_arena_alloc(arena, MAX_NAMES * sizeof(*node->attribute));
+	node->output = qeff_arena_alloc(arena, 1, sizeof(*node->output));
+	node->attribute = qeff_arena_alloc(arena, MAX_NAMES, sizeof(*node->attribute));
 	if (!node->output || !node->attribute)
 		return NULL;
 
@@ -96,7 +96,7 @@ static QeffOnnx__NodeProto *line(struct qeff_arena *arena, const char *text)
 	text = close + 1;
 
 	while (*(text += strspn(text, " "))) {
-		QeffOnnx__AttributeProto *a = qeff_arena_alloc(arena, sizeof(*a));
+		QeffOnnx__AttributeProto *a = qeff_arena_alloc(arena, 1, sizeof(*a));
 
 		if (!a)
 			return NULL;
@@ -116,8 +116,8 @@ static QeffOnnx__NodeProto *line(struct qeff_arena *arena, const char *text)
 QeffOnnx__FunctionProto *qeff_onnx_function_build(struct qeff_arena *arena,
 						  const struct qeff_onnx_function *function)
 {
-	QeffOnnx__FunctionProto *f = qeff_arena_alloc(arena, sizeof(*f));
-	QeffOnnx__OperatorSetIdProto *opset = qeff_arena_alloc(arena, sizeof(*opset));
+	QeffOnnx__FunctionProto *f = qeff_arena_alloc(arena, 1, sizeof(*f));
+	QeffOnnx__OperatorSetIdProto *opset = qeff_arena_alloc(arena, 1, sizeof(*opset));
 	size_t count = 0;
 
 	while (function->body[count])
@@ -131,9 +131,9 @@ QeffOnnx__FunctionProto *qeff_onnx_function_build(struct qeff_arena *arena,
 	opset->version = QEFF_GRAPH_OPSET;
 	f->name = (char *)function->name;
 	f->domain = (char *)QEFF_GRAPH_DOMAIN;
-	f->opset_import = qeff_arena_alloc(arena, sizeof(*f->opset_import));
-	f->output = qeff_arena_alloc(arena, sizeof(*f->output));
-	f->node = qeff_arena_alloc(arena, count * sizeof(*f->node));
+	f->opset_import = qeff_arena_alloc(arena, 1, sizeof(*f->opset_import));
+	f->output = qeff_arena_alloc(arena, 1, sizeof(*f->output));
+	f->node = qeff_arena_alloc(arena, count, sizeof(*f->node));
 	if (!f->opset_import || !f->output || !f->node)
 		return NULL;
 	f->opset_import[f->n_opset_import++] = opset;

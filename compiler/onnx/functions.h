@@ -4,7 +4,7 @@
 #define QEFF_ONNX_FUNCTIONS_H
 
 #include "graph/graph.h"
-#include "onnx/arena.h"
+#include "util/arena.h"
 
 #include "onnx.pb-c.h"
 

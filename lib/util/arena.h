@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory for the many small messages of one export, freed at once. */
-#ifndef QEFF_ONNX_ARENA_H
-#define QEFF_ONNX_ARENA_H
+/* Memory for many small things that live equally long: handed out from blocks, freed at once. */
+#ifndef QEFF_UTIL_ARENA_H
+#define QEFF_UTIL_ARENA_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct qeff_arena_block;
 
@@ -14,7 +15,9 @@ struct qeff_arena {
 	bool failed;
 };
 
-void *qeff_arena_alloc(struct qeff_arena *arena, size_t size_bytes); /* zeroed, or NULL */
+/* @count elements of @size_bytes, zeroed, 8-byte aligned; NULL if they do not fit in memory. */
+void *qeff_arena_alloc(struct qeff_arena *arena, uint64_t count, uint64_t size_bytes);
+/* The first @length bytes of @text, NUL terminated. */
 char *qeff_arena_copy(struct qeff_arena *arena, const char *text, size_t length);
 void qeff_arena_free(struct qeff_arena *arena);
 
