@@ -238,8 +238,11 @@ static void *worker_main(void *argument)
 	struct qeff_pool *pool = worker->pool;
 	uint32_t item, seen;
 
-	while (!atomic_load_explicit(&pool->stop, memory_order_acquire)) {
+	for (;;) {
+		/* Before @stop: an order to stop that comes between the two is not slept over. */
 		seen = atomic_load(&pool->wake);
+		if (atomic_load(&pool->stop))
+			break;
 		if (claim(pool, &item)) {
 			struct qeff_job *job = pool->job;
 

@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A leak grows with every repetition; what the C library keeps for threads to come does not. */
@@ -143,6 +144,15 @@ static const struct work {
 
 static long number;
 static bool onwards;
+static double slowest_s;
+
+static double now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
 
 static void on_signal(int sig)
 {
@@ -156,6 +166,7 @@ static void on_signal(int sig)
 static bool try(const struct work *work, long *refused, long *others, long *failures)
 {
 	struct qeff_error err = { 0 };
+	double began = now_s();
 	bool reached;
 	int rc;
 
@@ -164,6 +175,8 @@ static bool try(const struct work *work, long *refused, long *others, long *fail
 	rc = work->run(&err);
 	reached = failing_malloc_disarm();
 	alarm(0);
+	if (now_s() - began > slowest_s)
+		slowest_s = now_s() - began;
 	if (!reached)
 		return false;
 	if (rc) {
@@ -231,7 +244,8 @@ int main(int argc, char **argv)
 		}
 	}
 	printf("no_memory %s: %ld tries in %ld allocations, %ld refused (%ld not as ENOMEM), %ld "
-	       "succeeded, %ld failures\n",
-	       work->name, tries, number - step, refused, others, tries - refused, failures);
+	       "succeeded, %ld failures, slowest %.2f s\n",
+	       work->name, tries, number - step, refused, others, tries - refused, failures,
+	       slowest_s);
 	return failures ? 1 : 0;
 }

@@ -12,6 +12,8 @@
 #define SCRATCH	  4096
 #define MAX_PHASE 512
 
+#define SHORT_LIVES 2000
+
 /* A job that records what happens to it. */
 struct work {
 	struct qeff_job job;
@@ -215,8 +217,24 @@ static void test_cancel(void)
 	qeff_pool_free(pool);
 }
 
+/* A pool that goes as soon as it came: its workers may be told to stop before they have begun, or
+ * between any two of their steps. */
+static void test_short_life(void)
+{
+	for (unsigned int i = 0; i < SHORT_LIVES; i++) {
+		struct qeff_pool *pool = NULL;
+
+		CU_ASSERT_EQUAL_FATAL(qeff_pool_new(SCRATCH, &pool, NULL), 0);
+		/* so long that workers are here and there by then */
+		for (volatile unsigned int n = 0; n < i % 64 * 100; n++)
+			;
+		qeff_pool_free(pool);
+	}
+}
+
 static const struct unit_test tests[] = {
 	{ "phases", test_phases },
+	{ "short life", test_short_life },
 	{ "jobs in turn", test_turns },
 	{ "cancel", test_cancel },
 };
