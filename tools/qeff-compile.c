@@ -65,6 +65,12 @@ __attribute__((format(printf, 1, 2))) static int usage_error(const char *format,
 	return EXIT_USAGE;
 }
 
+static int no_memory(void)
+{
+	fputs("qeff-compile: out of memory\n", stderr);
+	return EXIT_FAILURE;
+}
+
 /* ---- options ---- */
 
 static int take_number(const char *option, const char *text, uint32_t *value)
@@ -83,9 +89,9 @@ static int take_number(const char *option, const char *text, uint32_t *value)
 static int take_seq_lens(const char *list, struct settings *s)
 {
 	char *copy = strdup(list), *rest = copy, *item;
-	int rc = 0;
+	int rc = copy ? 0 : no_memory();
 
-	while (copy && !rc && (item = strsep(&rest, ","))) {
+	while (!rc && (item = strsep(&rest, ","))) {
 		if (s->options.num_seq_lens == QEFF_COMPILE_MAX_SEQ_LENS)
 			rc = usage_error("--seq-len takes at most %d lengths",
 					 QEFF_COMPILE_MAX_SEQ_LENS);
@@ -128,11 +134,11 @@ static int add_glob(struct settings *s, const char *glob, size_t length)
 	char **more = reallocarray(s->fp32_nodes, s->num_fp32_nodes + 1, sizeof(*more));
 
 	if (!more)
-		return usage_error("out of memory");
+		return no_memory();
 	s->fp32_nodes = more;
 	more[s->num_fp32_nodes] = strndup(glob, length);
 	if (!more[s->num_fp32_nodes])
-		return usage_error("out of memory");
+		return no_memory();
 	s->options.num_fp32_nodes = ++s->num_fp32_nodes;
 	s->options.fp32_nodes = (const char *const *)more;
 	return 0;
@@ -155,8 +161,9 @@ static int take_glob_file(const char *path, struct settings *s)
 		if (length && *line != '#')
 			rc = add_glob(s, line, (size_t)length);
 	}
-	if (!rc && ferror(file))
-		rc = usage_error("--fp32-nodes: %s: cannot be read", path);
+	if (!rc && !feof(file))
+		rc = errno == ENOMEM ? no_memory()
+				     : usage_error("--fp32-nodes: %s: cannot be read", path);
 	free(line);
 	fclose(file);
 	return rc;

@@ -274,7 +274,7 @@ static bool has_prompt(const struct load_options *options)
 static int parse(int argc, char **argv, struct load_options *options)
 {
 	struct qeff_error err = { 0 };
-	int option;
+	int option, ret;
 
 	while ((option = getopt_long(argc, argv, "d:i:O:h", long_options, NULL)) != -1) {
 		if (option == 'h') {
@@ -285,10 +285,12 @@ static int parse(int argc, char **argv, struct load_options *options)
 			puts("qeff-load " QEFF_VERSION);
 			exit(EXIT_SUCCESS);
 		}
-		if (option == '?' || take_option(options, option, &err)) {
-			if (option != '?')
-				fprintf(stderr, "qeff-load: %s\n", err.message);
+		if (option == '?')
 			return -EINVAL;
+		ret = take_option(options, option, &err);
+		if (ret) {
+			fprintf(stderr, "qeff-load: %s\n", err.message);
+			return ret;
 		}
 	}
 	if (optind + 1 != argc) {
@@ -374,9 +376,10 @@ int main(int argc, char **argv)
 	json_t *json;
 	int ret;
 
-	if (parse(argc, argv, &options)) {
+	ret = parse(argc, argv, &options);
+	if (ret) {
 		free_options(&options);
-		return EXIT_USAGE;
+		return ret == -ENOMEM ? EXIT_FAILURE : EXIT_USAGE;
 	}
 	qeff_set_log(log_line, QEFF_LOG_WARN, NULL);
 	signal(SIGINT, interrupt);

@@ -45,8 +45,6 @@ out_of_memory() {
             case $got in
             0) ;;
             1) [ -s "$dir/stderr" ] || fail "$name, allocation $n $onwards: failed without a word" ;;
-            # while options are read, everything that is wrong with them gives 2
-            2) grep -q "no memory\|out of memory" "$dir/stderr" || fail "$name, allocation $n $onwards: $(cat "$dir/stderr")" ;;
             *) fail "$name, allocation $n $onwards: exit status $got: $(cat "$dir/stderr")" ;;
             esac
             [ "$name" != qeff-compile ] || no_half_package "$name, allocation $n $onwards"
