@@ -27,7 +27,10 @@ static const char usage[] =
 	"      --serial TEXT     board serial (SOFT0000)\n"
 	"      --device NAME     aic100 or aic080: the PCI device id (aic100)\n"
 	"      --images LIST     images to ask the host for, or none (1,2,5,9,10)\n"
+	"      --rom             with an expansion ROM, an empty one\n"
 	"      --fault PLAN      what goes wrong, see --help-faults\n"
+	"      --fault-file FILE at each SIGUSR2 the plan in it, counted from then on, takes the\n"
+	"                        place of the one before; then the file is removed\n"
 	"      --trace FILE      writes what the card is asked to do\n"
 	"      --stats FILE      writes counters as JSON at the end, and at each SIGUSR1\n"
 	"  -h, --help            this page\n"
@@ -45,6 +48,8 @@ enum {
 	OPT_DEVICE,
 	OPT_IMAGES,
 	OPT_FAULT,
+	OPT_FAULT_FILE,
+	OPT_ROM,
 	OPT_TRACE,
 	OPT_STATS,
 	OPT_HELP_FAULTS,
@@ -59,7 +64,9 @@ static const struct option options[] = {
 	{ "serial", required_argument, NULL, OPT_SERIAL },
 	{ "device", required_argument, NULL, OPT_DEVICE },
 	{ "images", required_argument, NULL, OPT_IMAGES },
+	{ "rom", no_argument, NULL, OPT_ROM },
 	{ "fault", required_argument, NULL, OPT_FAULT },
+	{ "fault-file", required_argument, NULL, OPT_FAULT_FILE },
 	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "stats", required_argument, NULL, OPT_STATS },
 	{ "help", no_argument, NULL, 'h' },
@@ -74,6 +81,8 @@ static void on_signal(int number)
 {
 	if (number == SIGUSR1)
 		qeff_vcard_dump(vcard);
+	else if (number == SIGUSR2)
+		qeff_vcard_replan(vcard);
 	else
 		qeff_vcard_stop(vcard);
 }
@@ -155,6 +164,12 @@ static void parse_options(int argc, char **argv, struct qeff_vcard_config *confi
 		case OPT_FAULT:
 			config->fault_plan = optarg;
 			break;
+		case OPT_FAULT_FILE:
+			config->fault_path = optarg;
+			break;
+		case OPT_ROM:
+			config->has_rom = true;
+			break;
 		case OPT_TRACE:
 			config->trace_path = optarg;
 			break;
@@ -198,6 +213,7 @@ int main(int argc, char **argv)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGUSR1);
+	sigaddset(&signals, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	ret = qeff_vcard_new(&config, &vcard, &err);
 	if (ret) {
@@ -207,6 +223,7 @@ int main(int argc, char **argv)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGUSR1, &action, NULL);
+	sigaction(SIGUSR2, &action, NULL);
 	sigprocmask(SIG_UNBLOCK, &signals, NULL);
 	ret = qeff_vcard_run(vcard, &err);
 	if (ret)

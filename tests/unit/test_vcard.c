@@ -225,6 +225,16 @@ static void plans(void)
 	CU_ASSERT_EQUAL(hits.actions, 1u << QEFF_FAULT_CRASH_NSP);
 	CU_ASSERT_EQUAL(hits.argument[QEFF_FAULT_CRASH_NSP], 4);
 	CU_ASSERT_EQUAL(f.fired[QEFF_FAULT_DELAY], 2);
+	/* a wrong one changes nothing; the next one counts from when it came */
+	CU_ASSERT_EQUAL(qeff_faults_replace(&f, "fail@control#1", NULL), -EINVAL);
+	hits = qeff_faults_at(&f, QEFF_EVENT_CONTROL);
+	CU_ASSERT_EQUAL(hits.actions, 1u << QEFF_FAULT_DELAY);
+	CU_ASSERT_EQUAL(qeff_faults_replace(&f, "malform=wrap@control#2", NULL), 0);
+	for (unsigned int i = 1; i < 4; i++) {
+		hits = qeff_faults_at(&f, QEFF_EVENT_CONTROL);
+		CU_ASSERT_EQUAL(hits.actions, i == 2 ? 1u << QEFF_FAULT_MALFORM : 0);
+	}
+	CU_ASSERT_EQUAL(f.seen[QEFF_EVENT_CONTROL], 8);
 	qeff_faults_destroy(&f);
 }
 

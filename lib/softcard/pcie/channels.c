@@ -2,6 +2,7 @@
 /* The messages of the MHI channels, apart from Sahara's. */
 #include "softcard/pcie/internal.h"
 
+#include "nnc/transaction.h"
 #include "util/bytes.h"
 
 #include <stdio.h>
@@ -34,6 +35,22 @@ void qeff_channels_reset(struct qeff_vcard *v)
 
 /* --- control --- */
 
+/* Three transactions whose lengths add up to that of the message in 32 bits: the second leads back
+ * into the first. */
+static void wrap(uint8_t *reply, size_t *size_bytes)
+{
+	static const uint32_t transactions[6] = {
+		QEFF_PASSTHROUGH_FROM_DEV, 16,	       QEFF_PASSTHROUGH_FROM_DEV, 16,
+		QEFF_PASSTHROUGH_FROM_DEV, 0xfffffff8,
+	};
+
+	for (unsigned int i = 0; i < 6; i++)
+		qeff_put_u32(reply + 32 + 4 * i, transactions[i]);
+	*size_bytes = 56;
+	qeff_put_u32(reply + 12, 56);
+	qeff_put_u32(reply + 16, 3);
+}
+
 static void spoil(uint8_t *reply, size_t *size_bytes, int64_t how)
 {
 	switch (how) {
@@ -54,6 +71,16 @@ static void spoil(uint8_t *reply, size_t *size_bytes, int64_t how)
 		break;
 	case QEFF_MALFORM_TRUNCATE:
 		*size_bytes = 20;
+		break;
+	case QEFF_MALFORM_SHORT:
+		/* nothing but the first transaction's header */
+		*size_bytes = 40;
+		qeff_put_u32(reply + 12, 40);
+		qeff_put_u32(reply + 16, 1);
+		qeff_put_u32(reply + 36, 8);
+		break;
+	case QEFF_MALFORM_WRAP:
+		wrap(reply, size_bytes);
 		break;
 	default:
 		qeff_put_u32(reply + 12, 0xfffffff0);
@@ -81,6 +108,8 @@ static void control(struct qeff_vcard *v, const uint8_t *data, size_t size_bytes
 	size_t reply_bytes;
 
 	v->channels.control_messages++;
+	if (size_bytes >= 24)
+		v->channels.last_user = qeff_get_u32(data + 20);
 	qeff_vcard_act(v, &hits);
 	/* a QSM that crashes does not answer any more */
 	if (hits.actions &

@@ -25,6 +25,7 @@ struct qeff_late_reply {
  * @restarting: a subsystem restart is under way, for @restart_dbc; @restart_event was sent last
  * @ras_sequence: of the last report
  * @control_messages, @dropped: seen, and not answered by the card
+ * @last_user: header handle of the host's last message
  */
 struct qeff_channels {
 	struct qeff_late_reply *late;
@@ -33,6 +34,7 @@ struct qeff_channels {
 	uint32_t restart_event;
 	uint32_t ras_sequence;
 	uint64_t control_messages;
+	uint32_t last_user;
 	uint64_t dropped;
 	uint64_t time_syncs;
 };

@@ -11,6 +11,8 @@
 #define CACHE_LINE     0x0cu
 #define BAR0	       0x10u
 #define SUBSYSTEM      0x2cu
+#define ROM	       0x30u
+#define ROM_ENABLE     0x1u
 #define CAPABILITIES   0x34u
 #define INTERRUPT_LINE 0x3cu
 #define CAP_MSI	       0x05u
@@ -69,7 +71,7 @@ static void set_express(struct qeff_config_space *c)
 	set16(c, QEFF_CONFIG_EXPRESS + 0x30, 0x0004, 0x000f);
 }
 
-void qeff_config_init(struct qeff_config_space *c, uint16_t device_id)
+void qeff_config_init(struct qeff_config_space *c, uint16_t device_id, bool has_rom)
 {
 	memset(c, 0, sizeof(*c));
 	set16(c, 0, QEFF_PCI_VENDOR, 0);
@@ -84,6 +86,8 @@ void qeff_config_init(struct qeff_config_space *c, uint16_t device_id)
 	set_bar(c, QEFF_BAR_UNUSED, QEFF_BAR4_BYTES);
 	set16(c, SUBSYSTEM, QEFF_PCI_VENDOR, 0);
 	set16(c, SUBSYSTEM + 2, device_id, 0);
+	if (has_rom)
+		set32(c, ROM, 0, ~(QEFF_ROM_BYTES - 1) | ROM_ENABLE);
 	c->bytes[CAPABILITIES] = QEFF_CONFIG_MSI;
 	c->writable[INTERRUPT_LINE] = 0xff;
 	set_msi(c);

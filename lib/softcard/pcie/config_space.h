@@ -19,6 +19,7 @@
 #define QEFF_BAR0_BYTES	    4096u
 #define QEFF_BAR2_BYTES	    (2u << 20)
 #define QEFF_BAR4_BYTES	    65536u
+#define QEFF_ROM_BYTES	    65536u
 #define QEFF_CONFIG_MSI	    0x50u
 #define QEFF_CONFIG_EXPRESS 0x70u
 
@@ -32,7 +33,7 @@ struct qeff_config_space {
 };
 
 /* As after power-on. */
-void qeff_config_init(struct qeff_config_space *c, uint16_t device_id);
+void qeff_config_init(struct qeff_config_space *c, uint16_t device_id, bool has_rom);
 /* What is outside of QEFF_CONFIG_BYTES is the caller's to refuse. @pending: MSI messages pending.
  */
 void qeff_config_read(const struct qeff_config_space *c, uint32_t offset, void *to,

@@ -12,12 +12,14 @@ const char qeff_fault_help[] =
 	"transfer (of an element), access (of a BAR).\n"
 	"  lose                     an interrupt (msi0, msi)\n"
 	"  delay=MS, drop           the control response (control)\n"
-	"  malform[=HOW]            it: length, magic, sequence, count, type, transaction, truncate\n"
+	"  malform[=HOW]            it: length, magic, sequence, count, type, transaction, truncate,\n"
+	"                           short, wrap\n"
 	"  fail                     the transfer (transfer)\n"
 	"  stall[=MS]               the DMA bridge channel, until reset without MS (doorbell)\n"
 	"  crash-nsp[=DBC]          with a subsystem restart; the first channel in use by default\n"
 	"  crash-qsm, reboot-qsm    SYS_ERR, in AMSS or already in PBL\n"
 	"  ras-ce, ras-ue, ras-fatal[=SOURCE]  a RAS report: correctable, not, fatal\n"
+	"  spurious=MS              interrupts of all DMA bridge channels, without cause\n"
 	"  off-bus                  reads give all ones, until the card is reset by the bus\n"
 	"Example: fail@transfer#3,delay=500@control#10+\n";
 
@@ -29,7 +31,7 @@ static const char *const event_names[QEFF_NUM_EVENTS] = {
 #define ON_ANY	  ((1u << QEFF_NUM_EVENTS) - 1)
 
 static const char *const malformations[QEFF_NUM_MALFORMATIONS] = {
-	"length", "magic", "sequence", "count", "type", "transaction", "truncate",
+	"length", "magic", "sequence", "count", "type", "transaction", "truncate", "short", "wrap",
 };
 
 static const struct {
@@ -51,6 +53,7 @@ static const struct {
 	[QEFF_FAULT_RAS_UE] = { "ras-ue", ON_ANY, 6 },
 	[QEFF_FAULT_RAS_FATAL] = { "ras-fatal", ON_ANY, 6 },
 	[QEFF_FAULT_OFF_BUS] = { "off-bus", ON_ANY, -1 },
+	[QEFF_FAULT_SPURIOUS] = { "spurious", ON_ANY, 60000, true },
 };
 
 const char *qeff_fault_event_name(enum qeff_fault_event event)
@@ -135,13 +138,12 @@ static bool parse_fault(struct qeff_fault *f, char *text)
 	return parse_action(f, text) && parse_event(f, event);
 }
 
-int qeff_faults_init(struct qeff_faults *f, const char *plan, struct qeff_error *err)
+/* Adds the faults of @plan to those of @f. */
+static int parse_plan(struct qeff_faults *f, const char *plan, struct qeff_error *err)
 {
 	char *copy, *rest, *one, entry[64];
 	int ret = 0;
 
-	memset(f, 0, sizeof(*f));
-	pthread_mutex_init(&f->lock, NULL);
 	if (!plan || !*plan)
 		return 0;
 	copy = rest = strdup(plan);
@@ -163,6 +165,28 @@ int qeff_faults_init(struct qeff_faults *f, const char *plan, struct qeff_error 
 	return ret;
 }
 
+int qeff_faults_init(struct qeff_faults *f, const char *plan, struct qeff_error *err)
+{
+	memset(f, 0, sizeof(*f));
+	pthread_mutex_init(&f->lock, NULL);
+	return parse_plan(f, plan, err);
+}
+
+int qeff_faults_replace(struct qeff_faults *f, const char *plan, struct qeff_error *err)
+{
+	struct qeff_faults next = { 0 };
+	int ret = parse_plan(&next, plan, err);
+
+	if (ret)
+		return ret;
+	pthread_mutex_lock(&f->lock);
+	memcpy(f->plan, next.plan, sizeof(f->plan));
+	f->num_faults = next.num_faults;
+	memcpy(f->base, f->seen, sizeof(f->base));
+	pthread_mutex_unlock(&f->lock);
+	return 0;
+}
+
 void qeff_faults_destroy(struct qeff_faults *f)
 {
 	pthread_mutex_destroy(&f->lock);
@@ -174,7 +198,7 @@ struct qeff_fault_hits qeff_faults_at(struct qeff_faults *f, enum qeff_fault_eve
 	uint64_t number;
 
 	pthread_mutex_lock(&f->lock);
-	number = ++f->seen[event];
+	number = ++f->seen[event] - f->base[event];
 	for (unsigned int i = 0; i < f->num_faults; i++) {
 		const struct qeff_fault *fault = &f->plan[i];
 

@@ -38,6 +38,7 @@ enum qeff_fault_action {
 	QEFF_FAULT_RAS_UE,
 	QEFF_FAULT_RAS_FATAL,
 	QEFF_FAULT_OFF_BUS,
+	QEFF_FAULT_SPURIOUS,
 	QEFF_NUM_ACTIONS,
 };
 
@@ -50,6 +51,8 @@ enum qeff_malformation {
 	QEFF_MALFORM_TYPE,
 	QEFF_MALFORM_TRANSACTION,
 	QEFF_MALFORM_TRUNCATE,
+	QEFF_MALFORM_SHORT,
+	QEFF_MALFORM_WRAP,
 	QEFF_NUM_MALFORMATIONS,
 };
 
@@ -71,6 +74,7 @@ struct qeff_faults {
 	struct qeff_fault plan[QEFF_MAX_FAULTS];
 	unsigned int num_faults;
 	uint64_t seen[QEFF_NUM_EVENTS];
+	uint64_t base[QEFF_NUM_EVENTS]; /* seen when the plan began */
 	uint64_t fired[QEFF_NUM_ACTIONS];
 };
 
@@ -89,6 +93,9 @@ extern const char qeff_fault_help[];
 /* @plan: NULL or empty for none. */
 int qeff_faults_init(struct qeff_faults *f, const char *plan, struct qeff_error *err);
 void qeff_faults_destroy(struct qeff_faults *f);
+/* Another plan takes the place of the one before; its numbers count from now on. On failure nothing
+ * has changed. */
+int qeff_faults_replace(struct qeff_faults *f, const char *plan, struct qeff_error *err);
 
 /* Counts an event. */
 struct qeff_fault_hits qeff_faults_at(struct qeff_faults *f, enum qeff_fault_event event);

@@ -28,6 +28,7 @@
  * struct qeff_vcard - one card
  * @off_bus: the card has left the bus
  * @actions: faults that wait for the server's thread, under @lock
+ * @spurious_until_us: until when all channels interrupt without cause
  * @reads, @writes: BAR accesses of the guest
  * @resets: DEVICE_RESETs of the client
  */
@@ -46,13 +47,17 @@ struct qeff_vcard {
 	struct qeff_trace *trace;
 	struct qeff_socket socket;
 	char *stats_path;
+	char *fault_path;
+	bool has_rom;
 
 	int wake_fd;
 	atomic_bool stop;
 	atomic_bool dump;
+	atomic_bool replan;
 	atomic_bool off_bus;
 	pthread_mutex_t lock;
 	struct qeff_fault_hits actions;
+	uint64_t spurious_until_us;
 
 	uint64_t reads[QEFF_NUM_BARS];
 	uint64_t writes[QEFF_NUM_BARS];

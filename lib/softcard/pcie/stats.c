@@ -52,14 +52,14 @@ static json_t *mhi_stats(struct qeff_vcard *v)
 
 	for (unsigned int i = 0; i < QEFF_NUM_CHANNELS; i++)
 		delivered[i] = v->mhi.channel[i].delivered;
-	return json_pack("{s:i, s:i, s:I, s:I, s:i, s:i, s:I, s:I, s:I, s:o}", "environment",
-			 v->mhi.ee, "state", v->mhi.state, "boots", (json_int_t)v->mhi.boots,
-			 "errors", (json_int_t)v->mhi.errors, "images_loaded", v->boot.loaded,
-			 "images_refused", v->boot.refused, "control_messages",
-			 (json_int_t)v->channels.control_messages, "control_dropped",
-			 (json_int_t)v->channels.dropped, "time_syncs",
-			 (json_int_t)v->channels.time_syncs, "channel_messages",
-			 u64_array(delivered, QEFF_NUM_CHANNELS));
+	return json_pack(
+		"{s:i, s:i, s:I, s:I, s:i, s:i, s:I, s:I, s:I, s:I, s:o}", "environment", v->mhi.ee,
+		"state", v->mhi.state, "boots", (json_int_t)v->mhi.boots, "errors",
+		(json_int_t)v->mhi.errors, "images_loaded", v->boot.loaded, "images_refused",
+		v->boot.refused, "control_messages", (json_int_t)v->channels.control_messages,
+		"control_user", (json_int_t)v->channels.last_user, "control_dropped",
+		(json_int_t)v->channels.dropped, "time_syncs", (json_int_t)v->channels.time_syncs,
+		"channel_messages", u64_array(delivered, QEFF_NUM_CHANNELS));
 }
 
 static json_t *fault_stats(struct qeff_vcard *v)

@@ -6,6 +6,7 @@
 #include "util/log.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -31,7 +32,7 @@ uint64_t qeff_vcard_time_us(void)
 #define OWN_ACTIONS                                                                                \
 	(1u << QEFF_FAULT_CRASH_NSP | 1u << QEFF_FAULT_CRASH_QSM | 1u << QEFF_FAULT_REBOOT_QSM |   \
 	 1u << QEFF_FAULT_RAS_CE | 1u << QEFF_FAULT_RAS_UE | 1u << QEFF_FAULT_RAS_FATAL |          \
-	 1u << QEFF_FAULT_OFF_BUS)
+	 1u << QEFF_FAULT_OFF_BUS | 1u << QEFF_FAULT_SPURIOUS)
 
 static void wake(struct qeff_vcard *v)
 {
@@ -95,6 +96,9 @@ void qeff_vcard_do_actions(struct qeff_vcard *v)
 		qeff_mhi_crash(&v->mhi, true);
 	if (qeff_fault_hit(&hits, QEFF_FAULT_OFF_BUS))
 		off_bus(v);
+	if (qeff_fault_hit(&hits, QEFF_FAULT_SPURIOUS))
+		v->spurious_until_us =
+			qeff_vcard_time_us() + 1000 * (uint64_t)hits.argument[QEFF_FAULT_SPURIOUS];
 }
 
 static void raise_interrupt(struct qeff_vcard *v, unsigned int vector)
@@ -224,7 +228,7 @@ void qeff_vcard_power_on(struct qeff_vcard *v)
 	v->actions.actions = 0;
 	pthread_mutex_unlock(&v->lock);
 	qeff_mhi_power_on(&v->mhi);
-	qeff_config_init(&v->config_space, v->device_id);
+	qeff_config_init(&v->config_space, v->device_id, v->has_rom);
 	qeff_irqs_reset(&v->irqs);
 	v->dma.enabled = false;
 	v->off_bus = false;
@@ -270,6 +274,12 @@ static int fill_in(struct qeff_vcard *v, const struct qeff_vcard_config *config,
 		if (!v->stats_path)
 			return qeff_error_set(err, -ENOMEM, "virtual card: no memory for it");
 	}
+	if (config->fault_path) {
+		v->fault_path = strdup(config->fault_path);
+		if (!v->fault_path)
+			return qeff_error_set(err, -ENOMEM, "virtual card: no memory for it");
+	}
+	v->has_rom = config->has_rom;
 	v->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (v->wake_fd < 0)
 		return qeff_error_set(err, -errno, "virtual card: no eventfd");
@@ -321,6 +331,7 @@ void qeff_vcard_free(struct qeff_vcard *v)
 		close(v->wake_fd);
 	pthread_mutex_destroy(&v->lock);
 	free(v->stats_path);
+	free(v->fault_path);
 	free(v);
 }
 
@@ -336,7 +347,34 @@ void qeff_vcard_dump(struct qeff_vcard *v)
 	wake(v);
 }
 
+void qeff_vcard_replan(struct qeff_vcard *v)
+{
+	v->replan = true;
+	wake(v);
+}
+
 /* --- the loop --- */
+
+/* The file is gone when its plan is in force, or was wrong. */
+static void replan(struct qeff_vcard *v)
+{
+	struct qeff_error err = { 0 };
+	char plan[1024];
+	size_t bytes;
+	FILE *file;
+
+	file = v->fault_path ? fopen(v->fault_path, "r") : NULL;
+	if (!file)
+		return;
+	bytes = fread(plan, 1, sizeof(plan) - 1, file);
+	fclose(file);
+	while (bytes && plan[bytes - 1] == '\n')
+		bytes--;
+	plan[bytes] = 0;
+	if (qeff_faults_replace(&v->faults, plan, &err))
+		qeff_log(QEFF_LOG_ERROR, "%s", err.message);
+	unlink(v->fault_path);
+}
 
 /* The client is gone, and its memory and interrupts with it; the card loses its power. */
 static void lose_client(struct qeff_vcard *v)
@@ -382,6 +420,8 @@ static void take_wakeups(struct qeff_vcard *v)
 	if (read(v->wake_fd, &count, sizeof(count)) < 0)
 		return;
 	qeff_vcard_do_actions(v);
+	if (atomic_exchange(&v->replan, false))
+		replan(v);
 	if (atomic_exchange(&v->dump, false) && qeff_vcard_write_stats(v, &err))
 		qeff_log(QEFF_LOG_ERROR, "%s", err.message);
 }
@@ -394,6 +434,12 @@ static int timers(struct qeff_vcard *v)
 	uint64_t bridge = qeff_bridge_release(&v->bridge, now);
 
 	next = bridge < next ? bridge : next;
+	if (now < v->spurious_until_us) {
+		/* as fast as they are taken: those that were not are one */
+		for (unsigned int i = 0; i < QEFF_CARD_DBCS; i++)
+			raise_interrupt(v, 1 + i);
+		return 0;
+	}
 	if (next == UINT64_MAX)
 		return -1;
 	return next > now ? (int)((next - now) / 1000 + 1) : 0;

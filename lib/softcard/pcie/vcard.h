@@ -18,6 +18,8 @@ struct qeff_vcard;
  * it is freed
  * @images: firmware images to ask the host for, see qeff_boot_init(); may be NULL
  * @fault_plan: see qeff_fault_help; may be NULL
+ * @fault_path: where qeff_vcard_replan() finds a plan; may be NULL
+ * @has_rom: it has an expansion ROM (with nothing in it)
  * @trace_path: file for the trace; may be NULL
  * @stats_path: file for the statistics; may be NULL
  *
@@ -29,6 +31,8 @@ struct qeff_vcard_config {
 	const char *socket_path;
 	const char *images;
 	const char *fault_plan;
+	const char *fault_path;
+	bool has_rom;
 	const char *trace_path;
 	const char *stats_path;
 };
@@ -41,9 +45,11 @@ void qeff_vcard_free(struct qeff_vcard *vcard);
 /* Serves one client after the other until qeff_vcard_stop(); then writes the statistics. */
 int qeff_vcard_run(struct qeff_vcard *vcard, struct qeff_error *err);
 
-/* Both may be called from a signal handler. */
+/* These may be called from a signal handler. */
 void qeff_vcard_stop(struct qeff_vcard *vcard);
 /* Statistics are written now. */
 void qeff_vcard_dump(struct qeff_vcard *vcard);
+/* The plan in the file of faults, which is then removed, takes the place of the one before. */
+void qeff_vcard_replan(struct qeff_vcard *vcard);
 
 #endif
