@@ -31,6 +31,7 @@
  * @spurious_until_us: until when all channels interrupt without cause
  * @reads, @writes: BAR accesses of the guest
  * @resets: DEVICE_RESETs of the client
+ * @left_as_master: the last client went while the card could have written to memory
  */
 struct qeff_vcard {
 	struct qeff_card *card;
@@ -63,6 +64,7 @@ struct qeff_vcard {
 	uint64_t writes[QEFF_NUM_BARS];
 	uint64_t clients;
 	uint64_t resets;
+	bool left_as_master;
 	uint64_t messages;
 };
 

@@ -84,10 +84,12 @@ static json_t *bus_stats(struct qeff_vcard *v)
 	json_t *bus;
 
 	pthread_mutex_lock(&v->irqs.lock);
-	bus = json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:o}", "clients",
-			(json_int_t)v->clients, "resets", (json_int_t)v->resets, "messages",
-			(json_int_t)v->messages, "bar_reads", u64_array(v->reads, QEFF_NUM_BARS),
-			"bar_writes", u64_array(v->writes, QEFF_NUM_BARS), "msi",
+	bus = json_pack("{s:I, s:I, s:i, s:i, s:I, s:o, s:o, s:o, s:I, s:o}", "clients",
+			(json_int_t)v->clients, "resets", (json_int_t)v->resets, "master",
+			qeff_config_bus_master(&v->config_space), "left_as_master",
+			v->left_as_master, "messages", (json_int_t)v->messages, "bar_reads",
+			u64_array(v->reads, QEFF_NUM_BARS), "bar_writes",
+			u64_array(v->writes, QEFF_NUM_BARS), "msi",
 			u64_array(v->irqs.raised, QEFF_IRQ_MESSAGES), "msi_unheard",
 			(json_int_t)v->irqs.unheard, "doorbells",
 			u64_array(v->bridge.doorbells, QEFF_CARD_DBCS));

@@ -380,6 +380,7 @@ static void replan(struct qeff_vcard *v)
 static void lose_client(struct qeff_vcard *v)
 {
 	qeff_socket_drop_client(&v->socket);
+	v->left_as_master = qeff_config_bus_master(&v->config_space);
 	qeff_vcard_power_on(v);
 	qeff_irqs_clear(&v->irqs);
 	qeff_dma_remove_all(&v->dma);
