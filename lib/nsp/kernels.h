@@ -140,10 +140,10 @@ static inline int64_t nsp_read_i64(const uint8_t *at)
 }
 
 /* The keys [first, end) that a token sees: positions of retained state, or tokens counted from the
- * first of its batch entry. */
-static inline void nsp_visible(const struct qeff_nsp_instance *instance,
-			       const struct qeff_nsp_attention_params *p, uint32_t row,
-			       uint32_t *first, uint32_t *end)
+ * first of its batch entry. Returns the token's own number among them. */
+static inline uint32_t nsp_visible(const struct qeff_nsp_instance *instance,
+				   const struct qeff_nsp_attention_params *p, uint32_t row,
+				   uint32_t *first, uint32_t *end)
 {
 	const struct nsp_token *token = &instance->token[row];
 	const struct nsp_segment *segment = &instance->segment[token->segment];
@@ -151,6 +151,9 @@ static inline void nsp_visible(const struct qeff_nsp_instance *instance,
 
 	*first = p->window && own >= p->window ? own - p->window + 1 : 0;
 	*end = p->from_state || p->causal ? own + 1 : segment->count;
+	if (p->window && *end > own && *end - own > p->window)
+		*end = own + p->window;
+	return own;
 }
 
 /* How MATMUL cuts its rows: as many at once as the scratch for them stays moderate. A property of

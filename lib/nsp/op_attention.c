@@ -21,6 +21,7 @@
 struct query {
 	uint32_t row;
 	uint32_t head;
+	uint32_t own;	     /* the key number of the row itself */
 	uint32_t first, end; /* keys it sees */
 	float largest;	     /* score so far */
 	float total;	     /* of exp(score - largest) so far */
@@ -126,10 +127,81 @@ static void score(struct attention *a, uint32_t block, uint32_t first, uint32_t 
 	}
 }
 
+/* a b^T, in the lanes of a sum whose order no vector width changes. */
+static float product(const float *a, const float *b, uint32_t count)
+{
+	struct nsp_sum sum = { 0 };
+	uint32_t i = 0;
+
+	for (; i + VF <= count; i += VF)
+		nsp_sum_add(&sum, i / VF % (NSP_LANES / VF), vf_load(a + i) * vf_load(b + i));
+	if (i < count)
+		nsp_sum_add(&sum, i / VF % (NSP_LANES / VF),
+			    vf_load_part(a + i, count - i) * vf_load_part(b + i, count - i));
+	return nsp_sum_total(&sum);
+}
+
+/* The row of the tables for a key at @distance; 0 where the constants name none. */
+static size_t relative_row(const struct attention *a, int64_t distance)
+{
+	const struct qeff_nsp_relative *r = &a->p->relative;
+	const float *buckets = (const float *)nsp_at(a->run, r->buckets);
+	int64_t most = (int64_t)r->distances - 1;
+	float row;
+
+	distance = distance < -most ? -most : distance > most ? most : distance;
+	row = buckets[distance + most];
+	return row >= 0 && row < (float)r->rows ? (size_t)row : 0;
+}
+
+/* Scores get added what the embeddings of distances say: to queries as keys, to keys as queries. */
+static void relate(struct attention *a, uint32_t block, uint32_t first, uint32_t end)
+{
+	const struct qeff_nsp_relative *r = &a->p->relative;
+	uint32_t dim = a->p->head_dim;
+	size_t width = (size_t)a->p->heads * dim;
+	unsigned int type;
+
+	for (uint32_t i = 0; i < a->count; i++) {
+		const struct query *query = &a->queries[i];
+		const float *q = a->q + (size_t)i * dim;
+		uint32_t from = query->first > first ? query->first : first;
+		uint32_t to = query->end < end ? query->end : end;
+
+		for (uint32_t key = from; key < to; key++) {
+			size_t at = relative_row(a, (int64_t)key - query->own) * width +
+				    (size_t)query->head * dim;
+			float *score = a->scores + (size_t)i * KEYS + key - block;
+
+			if (r->keys != QEFF_NSP_NONE)
+				*score += product(q, (const float *)nsp_at(a->run, r->keys) + at,
+						  dim);
+			if (r->queries != QEFF_NSP_NONE)
+				*score += product((const float *)kv_at(a, false, key, &type),
+						  (const float *)nsp_at(a->run, r->queries) + at,
+						  dim);
+			a->run->counters->macs += (uint64_t)dim * ((r->keys != QEFF_NSP_NONE) +
+								   (r->queries != QEFF_NSP_NONE));
+		}
+	}
+}
+
+/* Adds the numbers of the query's head and its keys' distances. @block: the first key's number. */
+static void add_bias(const struct attention *a, const struct query *query, float *scores,
+		     uint32_t block)
+{
+	const struct qeff_nsp_attention_params *p = a->p;
+	const float *bias = (const float *)nsp_in(a->run, &a->run->op->in[3], query->head);
+	int64_t column = (int64_t)block - query->own + p->bias_zero, last = p->bias_columns - 1ll;
+
+	for (uint32_t i = 0; i < KEYS; i++, column++)
+		scores[i] += bias[column < 0 ? 0 : column > last ? last : column];
+}
+
 /* Scores of the keys the query sees become exp(score - largest); sums so far follow the new
  * largest. */
 static void soften(struct attention *a, struct query *query, float *scores, float *sums,
-		   uint32_t first, uint32_t end)
+		   uint32_t block, uint32_t first, uint32_t end)
 {
 	float scale = a->p->scale, softcap = a->p->softcap, largest = query->largest, old;
 	struct nsp_sum total = { 0 };
@@ -144,6 +216,8 @@ static void soften(struct attention *a, struct query *query, float *scores, floa
 		for (uint32_t i = 0; i < KEYS; i++)
 			scores[i] *= softcap;
 	}
+	if (a->p->bias_columns)
+		add_bias(a, query, scores, block);
 	for (uint32_t i = 0; i < KEYS; i++)
 		if (i < first || i >= end)
 			scores[i] = -__builtin_inff();
@@ -236,13 +310,15 @@ static void attend_block(struct attention *a, uint32_t block, uint32_t first, ui
 		end = block + KEYS;
 	stage_keys(a, block, first, end);
 	score(a, block, first, end);
+	if (!a->p->from_state && a->p->relative.distances)
+		relate(a, block, first, end);
 	for (uint32_t i = 0; i < a->count; i++) {
 		uint32_t own_first = a->queries[i].first, own_end = a->queries[i].end;
 
 		clip(block, &own_first, &own_end);
 		if (own_first < own_end)
 			soften(a, &a->queries[i], a->scores + (size_t)i * KEYS,
-			       a->sums + (size_t)i * a->width, own_first, own_end);
+			       a->sums + (size_t)i * a->width, block, own_first, own_end);
 		a->run->counters->macs +=
 			(uint64_t)(own_first < own_end ? own_end - own_first : 0) *
 			(a->p->head_dim + a->p->value_dim);
@@ -327,7 +403,8 @@ static void attend_rows(struct attention *a, uint32_t first, uint32_t end, uint3
 			query->head = head;
 			query->largest = -__builtin_inff();
 			query->total = 0;
-			nsp_visible(a->run->instance, a->p, row, &query->first, &query->end);
+			query->own = nsp_visible(a->run->instance, a->p, row, &query->first,
+						 &query->end);
 			if (a->count == QUERIES)
 				attend(a);
 		}

@@ -20,7 +20,7 @@
 
 #define QEFF_NSP_MAGIC	       0x46455153u /* bytes "SQEF" */
 #define QEFF_NSP_VERSION_MAJOR 0 /* 1 once the format is stable; another major is refused */
-#define QEFF_NSP_VERSION_MINOR 2 /* a larger minor than the reader's is refused */
+#define QEFF_NSP_VERSION_MINOR 3 /* a larger minor than the reader's is refused */
 
 /* The exec-context major of packages that hold no Hexagon code: no firmware has it. */
 #define QEFF_NSP_EXEC_CONTEXT_MAJOR 0x5145
@@ -267,11 +267,34 @@ struct qeff_nsp_scatter_params {
  * from_state 0: in[1] [kv_heads * head_dim] and in[2] [kv_heads * value_dim] are rows of this
  * inference; a row sees the live tokens of its own batch entry, up to itself if causal.
  *
- * window > 0: only the last window keys up to the row's own. softcap > 0: cap * tanh(score / cap).
+ * window > 0: only the last window keys up to the row's own, and, unless causal, as many behind it:
+ * keys nearer than window. softcap > 0: cap * tanh(score / cap).
+ *
+ * in[3], or none: f32 [heads] rows of @bias_columns numbers in the constants: a score gets added,
+ * after softcap, the one of its head and distance: column key - query + @bias_zero, or the nearest
+ * there is.
+ *
+ * from_state 0 and @relative.distances > 0: q k^T becomes q k^T + q r^T + k s^T, where r is the row
+ * of
+ * @relative.keys and s that of @relative.queries (either may be NONE) which stands at the distance
+ * key - query + distances - 1, or the nearest, in @relative.buckets. in[1] is F32 then.
  */
+struct qeff_nsp_relative {
+	uint64_t keys;	  /* CONST f32 [rows][heads * head_dim] */
+	uint64_t queries; /* the same */
+	uint64_t buckets; /* CONST f32 [2 * distances - 1]: numbers of rows */
+	uint32_t rows;
+	uint32_t distances;
+	uint8_t reserved[48];
+};
 struct qeff_nsp_attention_params {
-	struct qeff_nsp_state key;
-	struct qeff_nsp_state value;
+	union {
+		struct {
+			struct qeff_nsp_state key;
+			struct qeff_nsp_state value;
+		};
+		struct qeff_nsp_relative relative; /* from_state 0 */
+	};
 	uint32_t heads;
 	uint32_t kv_heads;
 	uint32_t head_dim;
@@ -282,6 +305,8 @@ struct qeff_nsp_attention_params {
 	uint8_t from_state;
 	uint8_t causal;
 	uint8_t reserved[2];
+	uint32_t bias_columns;
+	uint32_t bias_zero;
 };
 
 /* REDUCE: rows are segments: out[segment] = kind over the segment's tokens of in[0] (rows of
@@ -462,6 +487,8 @@ struct qeff_nsp_stats {
 _Static_assert(sizeof(struct qeff_nsp_operand) == 16, "operand layout");
 _Static_assert(sizeof(struct qeff_nsp_state) == 40, "state layout");
 _Static_assert(sizeof(struct qeff_nsp_op) == 16 + 80 + 128, "op layout");
+_Static_assert(sizeof(struct qeff_nsp_relative) == 2 * sizeof(struct qeff_nsp_state),
+	       "what distances need takes the place of state");
 _Static_assert(sizeof(struct qeff_nsp_attention_params) <= 128, "op parameters fit");
 _Static_assert(sizeof(struct qeff_nsp_tile) == 24, "tile layout");
 _Static_assert(sizeof(struct qeff_nsp_spec) == 32, "spec layout");

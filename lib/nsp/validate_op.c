@@ -332,11 +332,59 @@ static bool check_scatter(const struct nsp_check *check, const struct qeff_nsp_o
 	       check_state(check, &p->state, p->heads, p->dim, true);
 }
 
+/* f32 numbers in the constants, or nothing if @optional. */
+static bool check_numbers(const struct nsp_check *check, uint64_t reference, uint64_t rows,
+			  uint64_t width, bool optional)
+{
+	const struct qeff_nsp_operand operand = { .at = reference,
+						  .stride_bytes = (uint32_t)(width * 4),
+						  .type = QEFF_NSP_F32 };
+
+	if (optional && reference == QEFF_NSP_NONE)
+		return true;
+	REQUIRE(QEFF_NSP_REF_SPACE(reference) == QEFF_NSP_CONST,
+		"operation: what distances need is not in the constants", reference, 0);
+	REQUIRE(rows && width && width <= QEFF_NSP_MAX_WIDTH, "operation: rows of distances", width,
+		QEFF_NSP_MAX_WIDTH);
+	return qeff_nsp_check_operand(check, "operation: what distances need leaves the constants",
+				      &operand, rows, width, false);
+}
+
+static bool check_relative(const struct nsp_check *check, const struct qeff_nsp_op *op)
+{
+	const struct qeff_nsp_attention_params *p = &op->u.attention;
+	const struct qeff_nsp_relative *r = &p->relative;
+	uint64_t width = (uint64_t)p->heads * p->head_dim;
+
+	REQUIRE(zero(r->reserved, sizeof(r->reserved)),
+		"operation: reserved fields of distances are not zero", 0, 0);
+	if (!r->distances)
+		return true;
+	REQUIRE(op->in[1].type == QEFF_NSP_F32 && r->distances <= QEFF_NSP_MAX_WIDTH / 2,
+		"operation: keys or number of distances", r->distances, QEFF_NSP_MAX_WIDTH / 2);
+	return check_numbers(check, r->keys, r->rows, width, true) &&
+	       check_numbers(check, r->queries, r->rows, width, true) &&
+	       check_numbers(check, r->buckets, 1, 2ull * r->distances - 1, false);
+}
+
+static bool check_bias(const struct nsp_check *check, const struct qeff_nsp_op *op)
+{
+	const struct qeff_nsp_attention_params *p = &op->u.attention;
+
+	REQUIRE((op->in[3].at == QEFF_NSP_NONE) == !p->bias_columns,
+		"operation: a bias and its columns", p->bias_columns, 0);
+	if (!p->bias_columns)
+		return true;
+	REQUIRE(QEFF_NSP_REF_SPACE(op->in[3].at) == QEFF_NSP_CONST,
+		"operation: a bias is not in the constants", op->in[3].at, 0);
+	return check_in(check, op, 3, p->heads, p->bias_columns);
+}
+
 static bool check_attention(const struct nsp_check *check, const struct qeff_nsp_op *op)
 {
 	const struct qeff_nsp_attention_params *p = &op->u.attention;
 	const uint32_t kv = p->from_state ? 0 : FLOATS;
-	const uint32_t in[4] = { FLOATS, kv, kv, 0 };
+	const uint32_t in[4] = { FLOATS, kv, kv, TYPE(QEFF_NSP_F32) };
 
 	REQUIRE(p->from_state <= 1 && p->causal <= 1 && zero(p->reserved, sizeof(p->reserved)),
 		"operation: parameters of ATTENTION", p->from_state, 1);
@@ -347,13 +395,15 @@ static bool check_attention(const struct nsp_check *check, const struct qeff_nsp
 	    !check_width(check, p->heads) || !check_width(check, p->head_dim) ||
 	    !check_width(check, p->value_dim) ||
 	    !check_in(check, op, 0, op->rows, (uint64_t)p->heads * p->head_dim) ||
-	    !check_out(check, op, op->rows, (uint64_t)p->heads * p->value_dim))
+	    !check_out(check, op, op->rows, (uint64_t)p->heads * p->value_dim) ||
+	    !check_bias(check, op))
 		return false;
 	if (p->from_state)
 		return check_state(check, &p->key, p->kv_heads, p->head_dim, false) &&
 		       check_state(check, &p->value, p->kv_heads, p->value_dim, false);
 	return check_in(check, op, 1, op->rows, (uint64_t)p->kv_heads * p->head_dim) &&
-	       check_in(check, op, 2, op->rows, (uint64_t)p->kv_heads * p->value_dim);
+	       check_in(check, op, 2, op->rows, (uint64_t)p->kv_heads * p->value_dim) &&
+	       check_relative(check, op);
 }
 
 static bool check_reduce(const struct nsp_check *check, const struct qeff_nsp_op *op)

@@ -154,6 +154,7 @@ static inline struct qeff_nsp_operand every_attention(struct every *e, struct qe
 {
 	struct qeff_nsp_op op = nsp_op_of(QEFF_NSP_SCATTER, QEFF_NSP_ROWS_TOKENS, EVERY_ROWS);
 	struct qeff_nsp_state states[2];
+	float buckets[2 * EVERY_SEQ - 1];
 
 	nsp_phase(&e->b);
 	for (int i = 0; i < 2; i++) {
@@ -190,8 +191,20 @@ static inline struct qeff_nsp_operand every_attention(struct every *e, struct qe
 	op.in[1] = x;
 	op.in[2] = x;
 	op.out = every_arena(e);
+	op.in[3] = nsp_f32(every_randoms(e, 4 * 9), 9);
+	for (int i = 0; i < 2 * EVERY_SEQ - 1; i++)
+		buckets[i] = (float)(i / 2);
+	op.u.attention.relative = (struct qeff_nsp_relative){
+		.keys = every_randoms(e, EVERY_SEQ * EVERY_WIDTH),
+		.queries = every_randoms(e, EVERY_SEQ * EVERY_WIDTH),
+		.buckets = nsp_const(&e->b, buckets, sizeof(buckets)),
+		.rows = EVERY_SEQ,
+		.distances = EVERY_SEQ,
+	};
+	op.u.attention.bias_columns = 9;
+	op.u.attention.bias_zero = 4;
 	op.u.attention.from_state = 0;
-	op.u.attention.causal = 1;
+	op.u.attention.window = 5;
 	nsp_phase(&e->b);
 	nsp_share(&e->b, nsp_op(&e->b, &op), 4, 1, QEFF_NSP_NONE, 0);
 	return op.out;

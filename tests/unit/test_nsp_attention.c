@@ -13,7 +13,8 @@
 /**
  * struct attention_case - one ATTENTION over given queries, keys and values
  * @batch, @seq, @input: token inputs (position_ids)
- * @positions: of the retained state
+ * @bias_columns, @bias_zero: a bias by head and distance; 0: none
+ * @distances: embeddings of distances, two to a row; 0: none. @sides: for queries 1, for keys 2
  */
 struct attention_case {
 	uint32_t heads, kv_heads, head_dim, value_dim, window;
@@ -22,6 +23,7 @@ struct attention_case {
 	enum qeff_nsp_type type;
 	uint32_t nsps;
 	uint16_t row_parts;
+	uint32_t bias_columns, bias_zero, distances, sides;
 };
 
 #define BATCH	  2
@@ -87,6 +89,49 @@ static float q_number(uint32_t entry, uint32_t own, uint32_t column)
 	return nsp_random(&seed) * 2;
 }
 
+/* Deterministic number @column of row @row of the bias (0), of the embeddings that serve as keys
+ * (1) or as queries (2). */
+static float relative_number(uint32_t row, uint32_t column, uint32_t what)
+{
+	uint32_t seed = (row * 613 + column) * 3 + what;
+
+	nsp_random(&seed);
+	nsp_random(&seed);
+	return nsp_random(&seed);
+}
+
+static int64_t clamp(int64_t x, int64_t most)
+{
+	return x < 0 ? 0 : x > most ? most : x;
+}
+
+/* What distances add to the score, before and after the scale. */
+static double relative_score(const struct attention_case *c, uint32_t entry, uint32_t own,
+			     uint32_t head, uint32_t key, double *bias)
+{
+	int64_t distance = (int64_t)key - own, most = (int64_t)c->distances - 1;
+	uint32_t row = (uint32_t)clamp(distance + most, 2 * most) / 2;
+	double score = 0;
+
+	*bias = c->bias_columns ? relative_number(head,
+						  (uint32_t)clamp(distance + c->bias_zero,
+								  c->bias_columns - 1ll),
+						  0)
+				: 0;
+	for (uint32_t d = 0; c->distances && d < c->head_dim; d++) {
+		uint32_t column = head * c->head_dim + d;
+
+		if (c->sides & 1)
+			score += (double)q_number(entry, own, column) *
+				 relative_number(row, column, 1);
+		if (c->sides & 2)
+			score += (double)kv_number(c, entry, head / (c->heads / c->kv_heads), key,
+						   d, 0) *
+				 relative_number(row, column, 2);
+	}
+	return score;
+}
+
 static void check_row(const struct attention_case *c, const struct live *live, uint32_t row,
 		      uint32_t head, const float *out, double *worst)
 {
@@ -94,16 +139,20 @@ static void check_row(const struct attention_case *c, const struct live *live, u
 		 kv = head / (c->heads / c->kv_heads);
 	uint32_t end = c->from_state || c->causal ? own + 1 : live->count[entry];
 	uint32_t first = c->window && own + 1 > c->window ? own + 1 - c->window : 0;
-	double scores[POSITIONS], most = -INFINITY, total = 0;
+	double scores[POSITIONS], most = -INFINITY, total = 0, bias;
+
+	if (c->window && end > own + c->window)
+		end = own + c->window;
 
 	for (uint32_t key = first; key < end; key++) {
-		double score = 0;
+		double score = relative_score(c, entry, own, head, key, &bias);
 
 		for (uint32_t d = 0; d < c->head_dim; d++)
 			score += (double)q_number(entry, own, head * c->head_dim + d) *
 				 kv_number(c, entry, kv, key, d, 0);
 		score *= 0.25;
 		scores[key] = c->softcap > 0 ? c->softcap * tanh(score / c->softcap) : score;
+		scores[key] += bias;
 		most = fmax(most, scores[key]);
 	}
 	for (uint32_t key = first; key < end; key++)
@@ -169,6 +218,44 @@ static struct qeff_nsp_state state_of(const struct attention_case *c, struct nsp
 	};
 }
 
+static uint64_t relative_numbers(struct nsp_builder *b, uint32_t rows, uint32_t columns,
+				 uint32_t what)
+{
+	float *numbers = calloc((size_t)rows * columns, sizeof(*numbers));
+	uint64_t at;
+
+	for (uint32_t i = 0; i < rows * columns; i++)
+		numbers[i] = relative_number(i / columns, i % columns, what);
+	at = nsp_const(b, numbers, (size_t)rows * columns * sizeof(*numbers));
+	free(numbers);
+	return at;
+}
+
+static void add_relative(const struct attention_case *c, struct nsp_builder *b,
+			 struct qeff_nsp_op *op)
+{
+	float buckets[2 * SEQ];
+	uint32_t width = c->heads * c->head_dim;
+
+	op->u.attention.bias_columns = c->bias_columns;
+	op->u.attention.bias_zero = c->bias_zero;
+	if (c->bias_columns)
+		op->in[3] =
+			nsp_f32(relative_numbers(b, c->heads, c->bias_columns, 0), c->bias_columns);
+	if (!c->distances)
+		return;
+	for (uint32_t i = 0; i < 2 * c->distances - 1; i++)
+		buckets[i] = (float)(i / 2);
+	op->u.attention.relative = (struct qeff_nsp_relative){
+		.keys = c->sides & 1 ? relative_numbers(b, c->distances, width, 1) : QEFF_NSP_NONE,
+		.queries =
+			c->sides & 2 ? relative_numbers(b, c->distances, width, 2) : QEFF_NSP_NONE,
+		.buckets = nsp_const(b, buckets, (2 * c->distances - 1) * sizeof(float)),
+		.rows = c->distances,
+		.distances = c->distances,
+	};
+}
+
 /* Runs the case; @out gets rows [live][heads * value_dim]. */
 static void run(const struct attention_case *c, const char *isa, const int64_t *input,
 		struct live *live, float *out)
@@ -197,6 +284,7 @@ static void run(const struct attention_case *c, const char *isa, const int64_t *
 			op.in[i] = nsp_rows(nsp_arena(&b, ROWS * stride), stride, c->type);
 		}
 	}
+	add_relative(c, &b, &op);
 	op.u.attention.heads = c->heads;
 	op.u.attention.kv_heads = c->kv_heads;
 	op.u.attention.head_dim = c->head_dim;
@@ -246,6 +334,15 @@ static const struct attention_case cases[] = {
 	{ 4, 2, 24, 40, 0, 0, false, true, QEFF_NSP_F16, 4, 1 },
 	{ 2, 1, 16, 32, 9, 5, false, true, QEFF_NSP_F32, 1, 2 },
 	{ 70, 1, 4, 4, 0, 0, true, true, QEFF_NSP_F32, 2, 1 },
+	/* nearby keys on both sides */
+	{ 3, 3, 32, 32, 7, 0, false, false, QEFF_NSP_F32, 2, 1 },
+	{ 4, 2, 24, 24, 66, 0, false, false, QEFF_NSP_F16, 3, 2 },
+	/* a bias by head and distance, embeddings of distances */
+	{ 6, 2, 32, 32, 0, 0, true, true, QEFF_NSP_F16, 2, 1, 150, 149 },
+	{ 3, 3, 20, 20, 0, 4, false, false, QEFF_NSP_F32, 2, 2, 31, 15 },
+	{ 3, 3, 36, 36, 0, 0, false, false, QEFF_NSP_F32, 2, 1, 0, 0, 90, 3 },
+	{ 2, 2, 16, 16, 0, 0, false, false, QEFF_NSP_F32, 1, 2, 0, 0, 12, 1 },
+	{ 4, 2, 5, 16, 20, 0, false, false, QEFF_NSP_F32, 3, 1, 9, 4, 33, 2 },
 };
 
 static void test_reference(void)
