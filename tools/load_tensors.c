@@ -111,10 +111,8 @@ static void generate_tensor(struct qeff_tensor *tensor)
 	for (size_t i = 0; i < count; i++) {
 		double value = pseudo_random(&state) / (double)(1 << 23) - 1;
 
-		if (tensor->type == QEFF_TYPE_F32)
-			((float *)tensor->data)[i] = (float)value;
-		else if (tensor->type == QEFF_TYPE_F16)
-			((_Float16 *)tensor->data)[i] = (_Float16)value;
+		if (tensor->type == QEFF_TYPE_F32 || tensor->type == QEFF_TYPE_F16)
+			store_float(tensor->data, tensor->type, i, value);
 		else
 			store_integer(tensor->data, tensor->type, i, 0);
 	}

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -352,17 +353,47 @@ int64_t npy_integer(const struct npy *npy, size_t index)
 	return bits > INT64_MAX ? INT64_MAX : (int64_t)bits;
 }
 
+/* Half precision by hand: not every compiler has a type for it here. */
+static double double_of_half(uint16_t half)
+{
+	int exponent = half >> 10 & 31, mantissa = half & 1023;
+	double magnitude = exponent == 31 ? mantissa ? NAN : INFINITY
+			   : exponent	  ? ldexp(1024 + mantissa, exponent - 25)
+					  : ldexp(mantissa, -24);
+
+	return half & 0x8000 ? -magnitude : magnitude;
+}
+
+/* To the nearest, of two as near the even one. */
+static uint16_t half_of_double(double value)
+{
+	unsigned int sign = signbit(value) ? 0x8000 : 0, mantissa;
+	double magnitude = fabs(value);
+	int exponent;
+
+	if (isnan(value))
+		return (uint16_t)(sign | 0x7e00);
+	if (magnitude >= 65520) /* half way past the largest */
+		return (uint16_t)(sign | 0x7c00);
+	frexp(magnitude, &exponent);
+	if (magnitude < 0x1p-14)
+		exponent = -13;
+	/* 1024 to 2048, less if it is below the normal ones; a carry goes where it belongs */
+	mantissa = (unsigned int)nearbyint(ldexp(magnitude, 11 - exponent));
+	return (uint16_t)(sign | (((unsigned int)(exponent + 13) << 10) + mantissa));
+}
+
 static double npy_float(const struct npy *npy, size_t index)
 {
 	const uint8_t *at = (const uint8_t *)npy->data + index * npy->element_bytes;
-	_Float16 half;
+	uint16_t half;
 	float single;
 	double value;
 
 	switch (npy->element_bytes) {
 	case 2:
 		memcpy(&half, at, sizeof(half));
-		return (double)half;
+		return double_of_half(half);
 	case 4:
 		memcpy(&single, at, sizeof(single));
 		return single;
@@ -396,10 +427,10 @@ int store_integer(void *to, enum qeff_type type, size_t index, int64_t value)
 	return 0;
 }
 
-static void store_float(void *to, enum qeff_type type, size_t index, double value)
+void store_float(void *to, enum qeff_type type, size_t index, double value)
 {
 	if (type == QEFF_TYPE_F16)
-		((_Float16 *)to)[index] = (_Float16)value;
+		((uint16_t *)to)[index] = half_of_double(value);
 	else
 		((float *)to)[index] = (float)value;
 }

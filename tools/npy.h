@@ -43,6 +43,9 @@ int64_t npy_integer(const struct npy *npy, size_t index);
  * type is not an integer one. */
 int store_integer(void *to, enum qeff_type type, size_t index, int64_t value);
 
+/* Stores a number as @type, F32 or F16, at element @index of @to. */
+void store_float(void *to, enum qeff_type type, size_t index, double value);
+
 /* Converts all elements to @type: integers to integers, floats to floats. @name: for sentences. */
 int npy_convert(const struct npy *npy, const char *name, enum qeff_type type, void *to,
 		struct qeff_error *err);
