@@ -15,6 +15,7 @@
 static const char *node;
 static struct qeff_qpc *qpc;
 static struct qeff_constants constants;
+static const void *image_data;
 
 int clients_init(const char *node_path, const char *package)
 {
@@ -27,6 +28,19 @@ int clients_init(const char *node_path, const char *package)
 	if (ret)
 		fprintf(stderr, "%s\n", err.message);
 	return ret;
+}
+
+const void *clients_image(size_t *size_bytes)
+{
+	const struct qeff_segment *image = qeff_qpc_segment(qpc, QEFF_SEGMENT_IMAGE);
+
+	*size_bytes = image->size_bytes;
+	return image->data;
+}
+
+void clients_set_image(const void *data)
+{
+	image_data = data;
 }
 
 int call(int fd, unsigned long request, void *argument)
@@ -55,7 +69,7 @@ static int manage(void *user, void *data, uint32_t *size_bytes, uint32_t *count,
 	return ret;
 }
 
-int client_open(struct client *c)
+int client_load(struct client *c)
 {
 	const struct qeff_segment *image = qeff_qpc_segment(qpc, QEFF_SEGMENT_IMAGE);
 	const struct qeff_segment *desc = qeff_qpc_segment(qpc, QEFF_SEGMENT_CONSTANTS_DESC);
@@ -71,11 +85,10 @@ int client_open(struct client *c)
 	};
 	const struct qeff_nnc_elf elf = {
 		.name = "test",
-		.data = image->data,
+		.data = image_data ? image_data : image->data,
 		.size_bytes = image->size_bytes,
 	};
 	struct qeff_error err = { 0 };
-	uint32_t constants_id, elf_id;
 	int ret;
 
 	memset(c, 0, sizeof(*c));
@@ -83,11 +96,23 @@ int client_open(struct client *c)
 	c->fd = open_node();
 	if (c->fd < 0)
 		return -errno;
-	ret = qeff_nnc_load_constants(&c->nnc, &data, &constants_id, &err);
-	ret = ret ? ret : qeff_nnc_load_elf(&c->nnc, &elf, &elf_id, &err);
-	return ret ? ret
-		   : qeff_nnc_activate(&c->nnc, constants_id, elf_id, CLIENT_QUEUE, &c->active,
-				       &err);
+	ret = qeff_nnc_load_constants(&c->nnc, &data, &c->constants_id, &err);
+	return ret ? ret : qeff_nnc_load_elf(&c->nnc, &elf, &c->elf_id, &err);
+}
+
+int client_activate(struct client *c)
+{
+	struct qeff_error err = { 0 };
+
+	return qeff_nnc_activate(&c->nnc, c->constants_id, c->elf_id, CLIENT_QUEUE, &c->active,
+				 &err);
+}
+
+int client_open(struct client *c)
+{
+	int ret = client_load(c);
+
+	return ret ? ret : client_activate(c);
 }
 
 int client_deactivate(struct client *c)

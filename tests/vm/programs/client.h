@@ -18,11 +18,16 @@
 struct client {
 	int fd;
 	struct qeff_nnc_client nnc;
+	uint32_t constants_id, elf_id;
 	struct qeff_nnc_activation active;
 };
 
 /* Before anything else: the node, and the package that clients activate. */
 int clients_init(const char *node_path, const char *package);
+
+/* The program's ELF; and where else clients take the same bytes from. */
+const void *clients_image(size_t *size_bytes);
+void clients_set_image(const void *data);
 
 int call(int fd, unsigned long request, void *argument);
 int open_node(void);
@@ -30,6 +35,9 @@ int open_node(void);
 /* Opens the node and activates the program. On failure too, @c->fd is to be closed unless it is -1.
  */
 int client_open(struct client *c);
+/* Its two halves. */
+int client_load(struct client *c);
+int client_activate(struct client *c);
 int client_deactivate(struct client *c);
 
 /* 0 on failure. */

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+# card: --nsps 8
+# card: --nsps 4 --rom
+# module: absent:qeff
+# program: vm-bugs
+# model: tiny-llama-stories --num-cores 4
+# firmware
+# seconds: 180
+# append: slub_debug=FZPU,kmalloc-*
+# One test for each kind of bug that drivers of the card have had (tests/vm/mutations says which), by its number. Beside
+# what the test itself looks at, nothing may be said in the kernel's log, and nothing may stay allocated or mapped. The
+# allocator poisons what is freed, so that its use is seen.
+#
+# mutations.sh puts MUTANTS before this, numbers of mutated modules in /lib/mutants: each is loaded, and its test must fail.
+# shellcheck source=card.sh
+. /lib/card.sh
+
+first=$(card 1)
+second=$(card 2)
+qpc=/models/tiny-llama-stories.qpc
+drivers=/sys/bus/pci/drivers/qeff
+
+# numbers and what they are about; those behind a colon need that set-up
+rows='01 02 03 04 05:iommu 06 07 08 09 10 11 12 13 14 15 16 17 18 19 20 21 22 23:single'
+title() { # number
+    case $1 in
+    01) echo "lengths of the user's transactions" ;;
+    02) echo "lengths of the card's transactions" ;;
+    03) echo "memory that cannot be pinned" ;;
+    04) echo "a transfer in several messages" ;;
+    05) echo "scattered pages that are one piece for the card" ;;
+    06) echo "slices beyond the buffer, and beyond 64 bits" ;;
+    07) echo "a buffer sliced twice, and while its channel goes" ;;
+    08) echo "slicing that fails" ;;
+    09) echo "memory that runs out" ;;
+    10) echo "a buffer of another device" ;;
+    11) echo "an execution that fails in its middle" ;;
+    12) echo "several submitters" ;;
+    13) echo "numbers of another channel's buffer" ;;
+    14) echo "a channel that goes while it is used" ;;
+    15) echo "a user who was interrupted" ;;
+    16) echo "answers that come when nobody waits" ;;
+    17) echo "a card that never booted is removed" ;;
+    18) echo "resources beyond the BARs" ;;
+    19) echo "a mapping shorter than the buffer" ;;
+    20) echo "interrupts without cause" ;;
+    21) echo "a buffer for another device" ;;
+    22) echo "numbers of a buffer without slices" ;;
+    23) echo "what follows a long transfer" ;;
+    esac
+}
+
+# The second card is there for those who want it: no driver has it by itself.
+echo none >"/sys/bus/pci/devices/$second/driver_override"
+bind_second() {
+    echo qeff >"/sys/bus/pci/devices/$second/driver_override"
+    echo "$second" >$drivers/bind
+}
+unbind_second() {
+    echo none >"/sys/bus/pci/devices/$second/driver_override"
+    echo "$second" >$drivers/unbind
+}
+with_second() { # number
+    bind_second && within 30 online "$second" || return 1
+    vm-bugs "$(node "$first")" $qpc "$1" "$(node "$second")"
+    result=$?
+    unbind_second
+    return $result
+}
+
+# Its boot image is missing: it stays as it is, offline, and can be removed like any other.
+never_booted() {
+    mv /lib/firmware/qcom/aic100/sbl.bin /tmp/
+    for i in 1 2 3; do
+        bind_second || return 1
+        [ -e "$(node "$second")" ] || return 1
+        ! online "$second" || return 1
+        unbind_second || return 1
+        [ -z "$(node "$second")" ] || return 1
+    done
+    mv /tmp/sbl.bin /lib/firmware/qcom/aic100/
+    # and in the middle of its boot
+    for i in 0 100000 300000 600000 1000000; do
+        bind_second || return 1
+        usleep $i
+        unbind_second || return 1
+    done
+}
+
+# The function has an expansion ROM, which is memory as the BARs of SR-IOV are: QEMU hides those.
+more_resources() {
+    [ -e "/sys/bus/pci/devices/$second/rom" ] || return 1
+    bind_second && within 30 online "$second" && unbind_second
+}
+
+test_of() { # number
+    case $1 in
+    10 | 21) with_second "$1" ;;
+    17) never_booted ;;
+    18) more_resources ;;
+    *) vm-bugs "$(node "$first")" $qpc "$1" ;;
+    esac
+}
+
+# What the module has allocated, by the allocator's book.
+allocated() {
+    cat /sys/kernel/debug/slab/kmalloc*/alloc_traces 2>/dev/null | awk '/\[qeff\]/ && $1 ~ /^[0-9]+$/ { n += $1 } END { print n + 0 }'
+}
+log_lines() {
+    dmesg | wc -l
+}
+bad='WARNING:|BUG|Oops|Call Trace|general protection|corruption|DMAR:.*[Ff]ault|nobody cared|left behind|resetting the card'
+
+row() { # number
+    lines=$(log_lines)
+    before=$(allocated)
+    # how many stretches of memory the card can reach says something where each is mapped by itself
+    map=$(mapped 1 | wc -l)
+    test_of "$1" || return 1
+    dmesg | tail -n "+$((lines + 1))" | grep -E "$bad" && return 1
+    after=$(allocated)
+    echo "# $1: $before allocations before, $after after"
+    [ "$after" -lt $((before + 20)) ] || return 1
+    if [ "$SETUP" = iommu ]; then
+        [ "$(mapped 1 | wc -l)" -le $((map + 4)) ] || {
+            echo "# $map stretches mapped before, $(mapped 1 | wc -l) after"
+            return 1
+        }
+    fi
+}
+
+load() { # module
+    insmod "$1" && within 30 online "$first" || return 1
+    echo 1 >/sys/module/qeff/parameters/control_resp_timeout_s
+}
+
+mount -t cgroup2 none /sys/fs/cgroup
+echo +memory >/sys/fs/cgroup/cgroup.subtree_control
+mkdir /sys/fs/cgroup/bugs
+
+# each of them, with the module as it is
+check "card online" load /lib/modules/qeff.ko
+for entry in $rows; do
+    number=${entry%%:*}
+    case " ${MUTANTS-$number} " in
+    *" $number "*) ;;
+    *) continue ;;
+    esac
+    if [ "$entry" != "$number" ] && [ "${entry#*:}" != "$SETUP" ]; then
+        skip "$number $(title "$number")" "only with set-up ${entry#*:}"
+        continue
+    fi
+    begin=$(cut -d' ' -f1 /proc/uptime)
+    if row "$number" >/tmp/row 2>&1; then
+        pass "$number $(title "$number")"
+    else
+        fail "$number $(title "$number")"
+    fi
+    sed 's/^#* */# /' /tmp/row
+    echo "# $number took $(echo "$(cut -d' ' -f1 /proc/uptime) $begin" | awk '{ print $1 - $2 }') s"
+done
+check "unload" rmmod qeff
+
+# A mutant may end all this at its line by a panic; mutations.sh goes on behind it.
+for number in ${MUTANTS-}; do
+    echo "# begin $number"
+    if ! load "/lib/mutants/$number.ko"; then
+        fail "mutant $number: does not boot"
+        break
+    fi
+    if row "$number" >/tmp/row 2>&1; then
+        fail "mutant $number: not seen"
+    else
+        pass "mutant $number: seen"
+    fi
+    sed 's/^#* */# /' /tmp/row
+    dmesg | grep -qE "$bad" && break
+    rmmod qeff || break
+done
+plan
