@@ -357,8 +357,9 @@ int infer_rotary(const struct qeff_node *node, struct qeff_op_result *result,
 	return ret;
 }
 
-int infer_attention(const struct qeff_node *node, struct qeff_op_result *result,
-		    struct qeff_error *err)
+/* Queries, keys, values and the positions of both. */
+static int infer_attended(const struct qeff_node *node, struct qeff_op_result *result,
+			  struct qeff_error *err)
 {
 	static const char expected[] = "floats [batch, heads, seq, dim] that fit input 0";
 	const struct qeff_graph_shape *q = shape_of(node, 0), *k = shape_of(node, 1);
@@ -386,6 +387,45 @@ int infer_attention(const struct qeff_node *node, struct qeff_op_result *result,
 	}
 	same_as(node, 0, result);
 	result->shape.dims[3] = v->dims[3];
+	return ret;
+}
+
+int infer_attention(const struct qeff_node *node, struct qeff_op_result *result,
+		    struct qeff_error *err)
+{
+	int ret = infer_attended(node, result, err);
+
+	if (ret || !qeff_node_input(node, 5))
+		return ret;
+	ret = need_float(node, 5, 2, "floats [heads, distances]", err);
+	if (!ret && !qeff_dim_equal(&shape_of(node, 5)->dims[0], &shape_of(node, 0)->dims[1]))
+		ret = wrong(node, 5, "floats [heads, distances]", err);
+	return ret;
+}
+
+/* Queries of relative keys and the like: [rows, heads * dim]. */
+int infer_disentangled_attention(const struct qeff_node *node, struct qeff_op_result *result,
+				 struct qeff_error *err)
+{
+	const struct qeff_graph_shape *q = shape_of(node, 0);
+	int ret = infer_attended(node, result, err);
+	int64_t rows = 0;
+
+	if (!ret && !qeff_dim_equal(&shape_of(node, 1)->dims[1], &q->dims[1]))
+		ret = wrong(node, 1, "as many heads as input 0", err);
+	if (!ret)
+		ret = need_float(node, 5, 1, "floats [distances]", err);
+	for (uint32_t i = 6; i < 8 && !ret; i++) {
+		if (!qeff_node_input(node, i))
+			continue;
+		ret = need_float(node, i, 2, "floats [rows, heads * dim]", err);
+		if (!ret && (shape_of(node, i)->dims[1].size != q->dims[1].size * q->dims[3].size ||
+			     (rows && shape_of(node, i)->dims[0].size != rows)))
+			ret = wrong(node, i, "floats [rows, heads * dim]", err);
+		rows = shape_of(node, i)->dims[0].size;
+	}
+	if (!ret && !rows)
+		ret = qeff_error_set(err, -EINVAL, "has neither relative keys nor queries");
 	return ret;
 }
 

@@ -22,6 +22,7 @@ DECLARE_INFER(l2_normalize);
 DECLARE_INFER(mask_to_positions);
 DECLARE_INFER(rotary);
 DECLARE_INFER(attention);
+DECLARE_INFER(disentangled_attention);
 DECLARE_INFER(ctx_scatter);
 DECLARE_INFER(ctx_gather);
 DECLARE_INFER(last_token);

@@ -60,6 +60,7 @@ struct lower_tensor {
  * @nsp: its record in the program, all but addresses and name
  * @name: borrowed from the graph
  * @state: retained state: SCATTER's; ATTENTION's keys and values
+ * @relative: ATTENTION's tables of distances: keys, queries, buckets
  * @weight: packed weights (MATMUL, packed GATHER)
  */
 struct lower_op {
@@ -68,6 +69,7 @@ struct lower_op {
 	struct lower_ref in[4];
 	struct lower_ref out;
 	uint32_t state[2];
+	struct lower_ref relative[3];
 	uint32_t weight;
 	uint32_t phase;
 };

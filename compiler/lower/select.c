@@ -474,6 +474,7 @@ static const struct {
 	{ "Reshape", select_reshape },
 	{ "Transpose", select_transpose },
 	{ "qeff.Attention", qeff_select_attention },
+	{ "qeff.DisentangledAttention", qeff_select_disentangled },
 	{ "qeff.CtxGather", qeff_select_cache },
 	{ "qeff.CtxScatter", qeff_select_scatter },
 	{ "qeff.L2Normalize", select_l2_norm },

@@ -88,6 +88,7 @@ int qeff_select_rotary(struct select *s, const struct qeff_node *node);
 int qeff_select_scatter(struct select *s, const struct qeff_node *node);
 int qeff_select_cache(struct select *s, const struct qeff_node *node);
 int qeff_select_attention(struct select *s, const struct qeff_node *node);
+int qeff_select_disentangled(struct select *s, const struct qeff_node *node);
 
 /* ONNX operators of one number, as functions of the NSP program; false if @node is none. */
 bool qeff_select_function(const struct qeff_node *node, uint8_t *function);

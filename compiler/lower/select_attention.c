@@ -98,7 +98,47 @@ int qeff_select_cache(struct select *s, const struct qeff_node *node)
 	return 0;
 }
 
-int qeff_select_attention(struct select *s, const struct qeff_node *node)
+/* A bias by head and distance. */
+static int read_bias(struct select *s, const struct qeff_node *node, struct lower_op *op)
+{
+	const struct qeff_value *bias = qeff_node_input(node, 5);
+	struct qeff_nsp_attention_params *p = &op->nsp.u.attention;
+	int64_t zero = qeff_node_int(node, "bias_zero", 0);
+
+	p->bias_columns = (uint32_t)qeff_select_dim(bias, 1);
+	p->bias_zero = (uint32_t)zero;
+	if (zero < 0 || zero >= p->bias_columns)
+		return qeff_select_refuse(s, node, "distance 0 is column %lld of %u",
+					  (long long)zero, p->bias_columns);
+	return qeff_select_table(s, node, bias, p->heads, p->bias_columns, &op->in[3]);
+}
+
+/* Tables of embeddings of distances. */
+static int read_relative(struct select *s, const struct qeff_node *node, struct lower_op *op)
+{
+	const struct qeff_nsp_attention_params *p = &op->nsp.u.attention;
+	struct qeff_nsp_relative *r = &op->nsp.u.attention.relative;
+	uint32_t buckets = (uint32_t)qeff_select_dim(qeff_node_input(node, 5), 0);
+	int rc = qeff_select_table(s, node, qeff_node_input(node, 5), 1, buckets, &op->relative[2]);
+
+	if (!rc && buckets % 2 == 0)
+		return qeff_select_refuse(s, node, "%u distances have no middle", buckets);
+	r->distances = buckets / 2 + 1;
+	for (uint32_t i = 0; i < 2 && !rc; i++) {
+		const struct qeff_value *table = qeff_node_input(node, 6 + i);
+
+		if (!table)
+			continue;
+		r->rows = (uint32_t)qeff_select_dim(table, 0);
+		rc = qeff_select_table(s, node, table, r->rows, p->heads * p->head_dim,
+				       &op->relative[i]);
+	}
+	return rc;
+}
+
+static int select_attention(struct select *s, const struct qeff_node *node,
+			    int (*read_more)(struct select *s, const struct qeff_node *node,
+					     struct lower_op *op))
 {
 	const struct qeff_value *q = qeff_node_input(node, 0), *k = qeff_node_input(node, 1),
 				*v = qeff_node_input(node, 2);
@@ -140,6 +180,19 @@ int qeff_select_attention(struct select *s, const struct qeff_node *node)
 		qeff_select_read(op, 1, key->index);
 		qeff_select_read(op, 2, value->index);
 	}
+	rc = read_more ? read_more(s, node, op) : 0;
+	if (rc)
+		return rc;
 	return qeff_select_write(s, op, node->outputs[0], QEFF_NSP_ROWS_TOKENS,
 				 p->heads * p->value_dim, true);
+}
+
+int qeff_select_attention(struct select *s, const struct qeff_node *node)
+{
+	return select_attention(s, node, qeff_node_input(node, 5) ? read_bias : NULL);
+}
+
+int qeff_select_disentangled(struct select *s, const struct qeff_node *node)
+{
+	return select_attention(s, node, read_relative);
 }

@@ -103,6 +103,16 @@ static uint32_t add_name(struct qeff_bytes *strings, const char *name)
 	return at;
 }
 
+static void relate(const struct qeff_lowering *l, const struct lower_spec *spec,
+		   const struct lower_op *from, struct qeff_nsp_relative *to)
+{
+	if (!to->distances)
+		return;
+	to->keys = operand(l, spec, from->relative[0]).at;
+	to->queries = operand(l, spec, from->relative[1]).at;
+	to->buckets = operand(l, spec, from->relative[2]).at;
+}
+
 static struct qeff_nsp_op finish_op(const struct qeff_lowering *l, const struct lower_spec *spec,
 				    const struct lower_op *from)
 {
@@ -130,8 +140,11 @@ static struct qeff_nsp_op finish_op(const struct qeff_lowering *l, const struct 
 		op.u.scatter.state = state(l, from->state[0]);
 		break;
 	case QEFF_NSP_ATTENTION:
-		if (!op.u.attention.from_state)
+		op.in[3].stride_bytes = op.u.attention.bias_columns * 4;
+		if (!op.u.attention.from_state) {
+			relate(l, spec, from, &op.u.attention.relative);
 			break;
+		}
 		op.u.attention.key = state(l, from->state[0]);
 		op.u.attention.value = state(l, from->state[1]);
 		break;

@@ -258,6 +258,7 @@ static const struct qeff_attribute attention_defaults[] = {
 	QEFF_INT("causal", 0),
 	QEFF_INT("window", 0),
 	QEFF_FLOAT("softcap", 0.0f),
+	QEFF_INT("bias_zero", 0),
 };
 
 static int node(struct exporter *e, const struct qeff_node *from, QeffOnnx__NodeProto **out)

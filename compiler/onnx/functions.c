@@ -28,8 +28,8 @@
 
 #define LAST_INDEX "pos_i32 = Cast(pos) to=6", "index = ArgMax(pos_i32) axis=1 keepdims=1"
 
-/* the whole of attention but for the keys' positions, kpos [B,T] */
-#define ATTENTION                                                                                  \
+/* scores [B,G,H/G,S,T] without positions */
+#define SCORES                                                                                     \
 	"qshape = Shape(q)", "kshape = Shape(k)", "i0 = Constant() value_ints=[0]",                \
 		"i1 = Constant() value_ints=[1]", "i2 = Constant() value_ints=[2]",                \
 		"i3 = Constant() value_ints=[3]", "minus = Constant() value_ints=[-1]",            \
@@ -38,25 +38,76 @@
 		"grouped = Concat(b, g, minus, s, d) axis=0", "q5 = Reshape(q, grouped)",          \
 		"k5 = Unsqueeze(k, i2)", "v5 = Unsqueeze(v, i2)",                                  \
 		"kt = Transpose(k5) perm=[0,1,2,4,3]", "raw = MatMul(q5, kt)",                     \
-		"factor = Constant() value_float=@scale", "scaled = Mul(raw, factor)",             \
+		"factor = Constant() value_float=@scale", "scaled = Mul(raw, factor)"
+
+#define CAP                                                                                        \
 		"cap = Constant() value_float=@softcap", "tiny = Constant() value_float=0.000001", \
 		"safe_cap = Max(cap, tiny)", "ratio = Div(scaled, safe_cap)",                      \
 		"bent = Tanh(ratio)", "capped = Mul(bent, safe_cap)",                              \
 		"zero_f = Constant() value_float=0.0", "has_cap = Greater(cap, zero_f)",           \
-		"scores = Where(has_cap, capped, scaled)",                                         \
-		"key_axes = Constant() value_ints=[1,2,3]",                                        \
-		"query_axes = Constant() value_ints=[1,2,4]", "kp = Unsqueeze(kpos, key_axes)",    \
-		"qp = Unsqueeze(pos, query_axes)", "zero = Constant() value_int=0",                \
-		"alive = GreaterOrEqual(kp, zero)", "is_causal = Constant() value_int=@causal",    \
+		"unbiased = Where(has_cap, capped, scaled)"
+
+/* positions of keys, kpos [B,T], and queries against each other */
+#define DISTANCES                                                                                  \
+	"key_axes = Constant() value_ints=[1,2,3]", "query_axes = Constant() value_ints=[1,2,4]",  \
+		"kp = Unsqueeze(kpos, key_axes)", "qp = Unsqueeze(pos, query_axes)",               \
+		"zero = Constant() value_int=0", "alive = GreaterOrEqual(kp, zero)"
+
+/* bias [H,R]: each head's number for the distance */
+#define BIAS                                                                                       \
+	"distance = Sub(kp, qp)", "origin = Constant() value_int=@bias_zero",                      \
+		"column = Add(distance, origin)", "bias_dims = Shape(bias)",                       \
+		"columns = Gather(bias_dims, i1)", "most = Sub(columns, i1)",                      \
+		"not_left = Max(column, zero)", "at = Min(not_left, most)",                        \
+		"by_head = Gather(bias, at) axis=1",                                               \
+		"by_entry = Transpose(by_head) perm=[1,0,2,3,4,5]", "t = Gather(kshape, i2)",      \
+		"bias_shape = Concat(b, g, minus, s, t) axis=0",                                   \
+		"bias5 = Reshape(by_entry, bias_shape)", "scores = Add(unbiased, bias5)"
+
+/* rows [B,H,S,T] of the embeddings of distances, and these turned, [H,D,R] */
+#define RELATIVE_ROWS                                                                              \
+	"distance = Sub(kp, qp)", "bucket_dims = Shape(buckets)", "last = Sub(bucket_dims, i1)",   \
+		"origin = Div(last, i2)", "column = Add(distance, origin)",                        \
+		"not_left = Max(column, zero)", "at = Min(not_left, last)",                        \
+		"row_f = Gather(buckets, at)", "row5 = Cast(row_f) to=7",                          \
+		"row4 = Squeeze(row5, i1)", "t = Gather(kshape, i2)",                              \
+		"full = Concat(b, h, s, t) axis=0", "row = Expand(row4, full)",                    \
+		"split = Concat(minus, h, d) axis=0"
+#define FROM_QUERIES                                                                               \
+	"rk3 = Reshape(rk, split)", "rkt = Transpose(rk3) perm=[1,2,0]", "c2p_all = MatMul(q, rkt)", \
+		"c2p = GatherElements(c2p_all, row) axis=3"
+#define FROM_KEYS                                                                                  \
+	"rq3 = Reshape(rq, split)", "rqt = Transpose(rq3) perm=[1,2,0]", "p2c_all = MatMul(k, rqt)", \
+		"row_t = Transpose(row) perm=[0,1,3,2]",                                           \
+		"p2c_t = GatherElements(p2c_all, row_t) axis=3",                                   \
+		"p2c = Transpose(p2c_t) perm=[0,1,3,2]"
+#define DISENTANGLED                                                                               \
+	"grouped_t = Concat(b, h, i1, s, t) axis=0", "related5 = Reshape(related, grouped_t)",     \
+		"bias5 = Mul(related5, factor)", "scores = Add(scaled, bias5)",                    \
+		"visible = And(alive, alive)"
+
+#define SEEN                                                                                       \
+	"is_causal = Constant() value_int=@causal",                                                \
 		"free = Equal(is_causal, zero)", "past = LessOrEqual(kp, qp)",                     \
 		"seen_c = Or(past, free)", "span = Constant() value_int=@window",                  \
 		"unbounded = Equal(span, zero)", "oldest = Sub(qp, span)",                         \
-		"recent = Greater(kp, oldest)", "seen_w = Or(recent, unbounded)",                  \
-		"seen = And(seen_c, seen_w)", "visible = And(alive, seen)",                        \
-		"lowest = Constant() value_float=-1e30",                                           \
+		"newest = Add(qp, span)", "recent = Greater(kp, oldest)",                          \
+		"early = Less(kp, newest)", "near = And(recent, early)",                           \
+		"seen_w = Or(near, unbounded)", "seen = And(seen_c, seen_w)",                      \
+		"visible = And(alive, seen)"
+
+#define MIX                                                                                        \
+	"lowest = Constant() value_float=-1e30",                                                   \
 		"masked = Where(visible, scores, lowest)", "weights = Softmax(masked) axis=-1",    \
 		"mixed = MatMul(weights, v5)", "ungrouped = Concat(b, h, s, minus) axis=0",        \
 		"y = Reshape(mixed, ungrouped)"
+
+/* key t of a cache has position t: kpos [1,T] */
+#define CACHE_POSITIONS                                                                            \
+	"cache = Shape(k)", "ti = Constant() value_int=2", "length = Gather(cache, ti)",           \
+		"from = Constant() value_int=0", "step = Constant() value_int=1",                  \
+		"range = Range(from, length, step)", "front = Constant() value_ints=[0]",          \
+		"kpos = Unsqueeze(range, front)"
 
 static const struct qeff_onnx_function functions[] = {
 	{ "MaskToPositions", "mask", "",
@@ -82,12 +133,24 @@ static const struct qeff_onnx_function functions[] = {
 	       "rest = Slice(x, rotary, huge, axis)", "x1c = Mul(x1, c)", "x2s = Mul(x2, s)",
 	       "x2c = Mul(x2, c)", "x1s = Mul(x1, s)", "y1 = Sub(x1c, x2s)", "y2 = Add(x2c, x1s)",
 	       "y = Concat(y1, y2, rest) axis=-1") },
-	{ "Attention", "q k v pos kpos", "scale causal window softcap", BODY(ATTENTION) },
+	{ "Attention", "q k v pos kpos", "scale causal window softcap",
+	  BODY(SCORES, CAP, "scores = Identity(unbiased)", DISTANCES, SEEN, MIX) },
+	{ "BiasedAttention", "q k v pos kpos bias", "scale causal window softcap bias_zero",
+	  BODY(SCORES, CAP, DISTANCES, BIAS, SEEN, MIX) },
+	{ "CachedBiasedAttention", "q k v pos none bias", "scale causal window softcap bias_zero",
+	  BODY(CACHE_POSITIONS, SCORES, CAP, DISTANCES, BIAS, SEEN, MIX) },
+	{ "DisentangledAttention", "q k v pos kpos buckets rk rq", "scale",
+	  BODY(SCORES, DISTANCES, RELATIVE_ROWS, FROM_QUERIES, FROM_KEYS,
+	       "related = Add(c2p, p2c)", DISENTANGLED, MIX) },
+	{ "QueryDisentangledAttention", "q k v pos kpos buckets rk", "scale",
+	  BODY(SCORES, DISTANCES, RELATIVE_ROWS, FROM_QUERIES, "related = Identity(c2p)",
+	       DISENTANGLED, MIX) },
+	{ "KeyDisentangledAttention", "q k v pos kpos buckets none rq", "scale",
+	  BODY(SCORES, DISTANCES, RELATIVE_ROWS, FROM_KEYS, "related = Identity(p2c)",
+	       DISENTANGLED, MIX) },
 	{ "CachedAttention", "q k v pos", "scale causal window softcap",
-	  BODY("cache = Shape(k)", "ti = Constant() value_int=2", "t = Gather(cache, ti)",
-	       "from = Constant() value_int=0", "step = Constant() value_int=1",
-	       "range = Range(from, t, step)", "front = Constant() value_ints=[0]",
-	       "kpos = Unsqueeze(range, front)", ATTENTION) },
+	  BODY(CACHE_POSITIONS, SCORES, CAP, "scores = Identity(unbiased)", DISTANCES, SEEN,
+	       MIX) },
 	{ "CtxScatter", "cache pos update", "",
 	  /* one position more than the cache has catches the dead rows */
 	  BODY("shape = Shape(cache)", "n0 = Constant() value_int=0", "n1 = Constant() value_int=1",
@@ -134,8 +197,18 @@ const struct qeff_onnx_function *qeff_onnx_function_for(const struct qeff_node *
 {
 	const char *name = node->op_type;
 
-	if (!strcmp(name, "Attention") && (node->num_inputs < 5 || !node->inputs[4])) {
-		name = "CachedAttention";
+	if (!strcmp(name, "Attention")) {
+		bool cached = !qeff_node_input(node, 4);
+
+		if (qeff_node_input(node, 5))
+			name = cached ? "CachedBiasedAttention" : "BiasedAttention";
+		else if (cached)
+			name = "CachedAttention";
+	} else if (!strcmp(name, "DisentangledAttention")) {
+		if (!qeff_node_input(node, 7))
+			name = "QueryDisentangledAttention";
+		else if (!qeff_node_input(node, 6))
+			name = "KeyDisentangledAttention";
 	} else if (!strcmp(name, "Pool")) {
 		const struct qeff_attribute *mode = qeff_node_attribute(node, "mode");
 
