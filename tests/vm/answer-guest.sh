@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What a guest may ask of the host while its test runs, by its fourth serial port: one line, and one line back.
 #   stats N   what card N has seen, as JSON on one line
+#   fault N PLAN   from now on it is that plan that card N follows
 #
 # usage: answer-guest.sh PORT OUTDIR CARD-PID...      PORT.out is read, PORT.in is written
 set -u
@@ -12,7 +13,7 @@ shift 2
 # kept open for both: no end of file while QEMU is there or not yet
 exec 3<>"$port.out" 4<>"$port.in"
 
-while read -r verb n <&3; do
+while read -r verb n rest <&3; do
     case $n in '' | *[!0-9]*) n=0 ;; esac
     pid=0
     if [ "$n" -ge 1 ] && [ "$n" -le $# ]; then
@@ -31,6 +32,17 @@ while read -r verb n <&3; do
         done
         tr -d ' \n' <"$out/stats$n.json" >&4
         echo >&4
+        ;;
+    fault)
+        # taken when the card has removed it
+        printf '%s\n' "$rest" >"$out/faults$n"
+        kill -USR2 "$pid"
+        tries=100
+        while [ -f "$out/faults$n" ] && [ "$tries" -gt 0 ]; do
+            sleep 0.05
+            tries=$((tries - 1))
+        done
+        if [ "$tries" -gt 0 ]; then echo ok >&4; else echo late >&4; fi
         ;;
     *) echo "what?" >&4 ;;
     esac

@@ -164,7 +164,7 @@ while [ "$i" -lt "$cards" ]; do
     i=$((i + 1))
     eval "options=\$card$i"
     # shellcheck disable=SC2086,SC2154
-    "$vcard" --socket "$work/card$i" --stats "$out/stats$i.json" $options </dev/null >"$out/card$i.log" 2>&1 &
+    "$vcard" --socket "$work/card$i" --stats "$out/stats$i.json" --fault-file "$out/faults$i" $options </dev/null >"$out/card$i.log" 2>&1 &
     card=$!
     remember "$card"
     pids="$pids $card"

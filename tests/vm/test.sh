@@ -11,6 +11,7 @@
 #   # program: NAME...      of BUILD/tools, or a helper of BUILD/tests/vm
 #   # model: NAME OPTIONS   a bundled model, compiled with these options to /models/NAME.qpc, and with what the software
 #                           card in process says to the prompt of /models/prompt in /models/NAME.expected
+#   # file: FILE=PATH       a file of the host, and where it is in the guest; may be repeated
 #   # firmware              images under the names the driver asks for (what is in them is noise)
 #   # seconds: N            the time limit with KVM; five times that without (60)
 #   # append: ARGUMENTS     of the kernel
@@ -101,6 +102,9 @@ EOF
     printf '%s' "$prompt" >"$build/vm/packages/prompt"
     set -- "$@" -f "$build/vm/packages/prompt=models/prompt"
 fi
+for file in $(directives file); do
+    set -- "$@" -f "$file"
+done
 if grep -q '^# firmware$' "$script"; then
     firmware
     set -- "$@" -f "$build/vm/firmware/qcom=lib/firmware/qcom"
