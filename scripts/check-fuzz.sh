@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Hostile input. Builds the harnesses of tests/fuzz with AddressSanitizer and UndefinedBehaviorSanitizer into BUILD-fuzz,
-# then replays what they start from, corrupts it and cuts it short. docs/fuzzing.md says how to go on from a failure.
+# then replays what they start from and what was found and kept (tests/fuzz/corpus), corrupts the former and cuts it
+# short, and runs out of memory and disk. docs/fuzzing.md says how to go on from a failure.
 #   check-fuzz.sh BUILD [COUNT [CAMPAIGN_SECONDS]]: COUNT corruptions of each kind of file; libFuzzer so long on each.
-#   From 100,000 on also what happens without memory and on full disks
+#   From 100,000 on, every allocation fails in turn; below, every 23rd, and every 137th of the tools
 set -eu
 
 build=$1
@@ -16,7 +17,9 @@ case $build in
 esac
 fuzz=$build-fuzz
 seeds=$fuzz/seeds
+kept=$root/tests/fuzz/corpus
 step=$((count >= 100000 ? 1 : 23))
+tools_step=$((count >= 100000 ? 1 : 137))
 # the long run is the one that the four kinds of file owe; the others get a tenth
 few=$((count >= 100000 ? count / 10 : count))
 
@@ -27,6 +30,10 @@ ninja -C "$fuzz" --quiet $programs
 python3 tests/fuzz/make_seeds.py "$seeds" "$build/tools/qeff-compile" "$root"
 cd "$fuzz"
 
+kept_of() { # SEEDS: the folder of what was kept, or again the seeds
+    if [ -d "$kept/$1" ]; then echo "$kept/$1"; else echo "$seeds/$1"; fi
+}
+
 run() { # HARNESS MODEL ARGUMENT...
     harness=$1
     model=$2
@@ -35,7 +42,7 @@ run() { # HARNESS MODEL ARGUMENT...
 }
 
 each() { # HARNESS MODEL COUNT SEEDS: replay and corrupt
-    run "$1" "$2" replay "$seeds/$4"
+    run "$1" "$2" replay "$seeds/$4" "$(kept_of "$4")"
     run "$1" "$2" corrupt --count "$3" --seed 1 "$seeds/$4"
 }
 
@@ -53,15 +60,12 @@ each wire llama "$few" wire
 each reply llama "$few" reply
 run package llama truncate "$seeds/package/llama.qpc"
 
-# Out of memory at every allocation, and the tools on full disks: in the long run. Once, on a loaded machine, "embed" did
-# not end within its 30 s; it has not been seen again, and is not explained yet.
-[ "$count" -ge 100000 ] || exit 0
 for what in "compile $seeds/model/llama" "compile $seeds/model/bert" "run $seeds/package/llama.qpc" \
     "embed $seeds/package/bert.qpc" "tokenize $seeds/tokenizer/tiny-llama.json" "tokenize $seeds/tokenizer/tiny-bert.json"; do
     # shellcheck disable=SC2086
-    "$build/tests/fuzz/no_memory" $what
+    "$build/tests/fuzz/no_memory" $what "$step"
 done
-"$root/tests/fuzz/hostile_tools.sh" "$build/tools" "$build/tests/fuzz/libfailing_malloc.so" "$seeds" "$step"
+"$root/tests/fuzz/hostile_tools.sh" "$build/tools" "$build/tests/fuzz/libfailing_malloc.so" "$seeds" "$tools_step"
 
 [ "$campaign" -gt 0 ] || exit 0
 cd "$root"
@@ -74,11 +78,10 @@ ninja -C "$lib" --quiet $programs
 cd "$lib"
 
 campaign() { # HARNESS MODEL SEEDS: what it finds worth keeping stays for the next run
-    [ -x "tests/fuzz/libfuzzer_$1" ] || return 0
     mkdir -p "corpus/$1-$2"
     QEFF_FUZZ_MODEL=$seeds/model/$2 "tests/fuzz/libfuzzer_$1" -max_total_time="$campaign" -timeout=30 \
         -rss_limit_mb=4096 -malloc_limit_mb=64 -max_len=65536 -print_final_stats=1 -artifact_prefix="failed-$1-" \
-        "corpus/$1-$2" "$seeds/$3" >"campaign-$1-$2.log" 2>&1 || {
+        "corpus/$1-$2" "$seeds/$3" "$(kept_of "$3")" >"campaign-$1-$2.log" 2>&1 || {
         tail -n 40 "campaign-$1-$2.log" >&2
         exit 1
     }
@@ -88,11 +91,13 @@ campaign() { # HARNESS MODEL SEEDS: what it finds worth keeping stays for the ne
 
 campaign package llama packed
 campaign safetensors llama safetensors-llama
+campaign safetensors bert safetensors-bert
 campaign config llama config-llama
 campaign config bert config-bert
 campaign tokenizer llama tokenizer
 campaign index sharded index
 campaign modules bert modules
+campaign generation llama generation
 campaign npy llama npy
 campaign wire llama wire
 campaign reply llama reply
