@@ -34,6 +34,8 @@ static bool wants_data_files(const struct qeff_transform_options *options)
 
 const struct qeff_transform qeff_transforms[] = {
 	{ "CustomOps", always, false, qeff_transform_custom_ops },
+	{ "TextClassification", always, false, qeff_transform_text_classification },
+	{ "FoldConstants", always, false, qeff_transform_fold_constants },
 	{ "KVCache", wants_kv_cache, true, qeff_transform_kv_cache },
 	{ "Pooling", wants_pooling, true, qeff_transform_pooling },
 	{ "FP32Nodes", wants_fp32_nodes, true, qeff_transform_fp32_nodes },

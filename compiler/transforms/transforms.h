@@ -72,6 +72,12 @@ int qeff_transforms_apply(struct qeff_graph *graph, const struct qeff_transform_
 int qeff_transform_custom_ops(struct qeff_graph *graph,
 			      const struct qeff_transform_options *options, uint32_t *changes,
 			      struct qeff_error *err);
+int qeff_transform_text_classification(struct qeff_graph *graph,
+				       const struct qeff_transform_options *options,
+				       uint32_t *changes, struct qeff_error *err);
+int qeff_transform_fold_constants(struct qeff_graph *graph,
+				  const struct qeff_transform_options *options, uint32_t *changes,
+				  struct qeff_error *err);
 int qeff_transform_kv_cache(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			    uint32_t *changes, struct qeff_error *err);
 int qeff_transform_pooling(struct qeff_graph *graph, const struct qeff_transform_options *options,
