@@ -20,7 +20,7 @@ struct compile {
 	struct qeff_model_info info;
 	struct qeff_graph *graph;
 	struct qeff_transforms_applied applied;
-	struct qeff_graph *bound[QEFF_COMPILE_MAX_SEQ_LENS];
+	struct qeff_graph *bound[QEFF_COMPILE_MAX_SPECIALISATIONS];
 	struct qeff_lowering *lowering;
 	char name[128];
 	bool has_tokenizer;
@@ -91,6 +91,9 @@ static int make_graph(struct compile *c)
 	const struct qeff_model_options model = { .positions = c->plan.positions };
 	const struct qeff_transform_options transforms = {
 		.kv_cache = c->plan.kv_cache,
+		.continuous_batching = c->plan.slots,
+		.comp_ctx_lengths = c->plan.comp_ctx_lengths,
+		.spd = c->plan.spd,
 		.pooling = c->plan.pooling,
 		.normalize = c->plan.normalize,
 		.fp32_nodes = c->options->fp32_nodes,
@@ -119,11 +122,14 @@ static int export_onnx(struct compile *c)
 static int lower(struct compile *c)
 {
 	for (uint32_t i = 0; i < c->plan.num_specs; i++) {
+		const struct compile_spec *spec = &c->plan.specs[i];
 		const struct qeff_binding_size sizes[] = {
-			{ "batch_size", c->plan.specs[i].batch },
-			{ "full_batch_size", c->plan.batch },
-			{ "seq_len", c->plan.specs[i].seq },
-			{ "ctx_len", c->plan.positions ? c->plan.positions : c->plan.specs[i].seq },
+			{ "batch_size", spec->batch },
+			{ "full_batch_size", c->plan.slots ? c->plan.slots : spec->batch },
+			{ "seq_len", spec->seq },
+			{ "ctx_len", c->plan.positions ? c->plan.positions : spec->seq },
+			{ "comp_ctx_lengths", spec->compute ? spec->compute : 1 },
+			{ "num_logits_to_keep", spec->keep ? spec->keep : 1 },
 		};
 		int rc = qeff_graph_bind(c->graph, sizes, sizeof(sizes) / sizeof(sizes[0]),
 					 &c->bound[i], c->err);
@@ -228,6 +234,7 @@ static int list_specialisations(struct compile *c, uint32_t count)
 		to->batch_size = facts.batch;
 		to->seq_len = facts.seq;
 		to->ctx_len = facts.positions;
+		to->num_logits_to_keep = c->plan.specs[i].keep;
 		to->phases = facts.phases;
 		for (int nsp = 0; nsp < QEFF_COMPILE_MAX_CORES; nsp++) {
 			to->nsp[nsp].macs = facts.nsp[nsp].macs;
@@ -267,7 +274,7 @@ static int summarise(struct compile *c)
 static void clean_up(struct compile *c)
 {
 	qeff_lowering_free(c->lowering);
-	for (uint32_t i = 0; i < QEFF_COMPILE_MAX_SEQ_LENS; i++)
+	for (uint32_t i = 0; i < QEFF_COMPILE_MAX_SPECIALISATIONS; i++)
 		qeff_graph_free(c->bound[i]);
 	qeff_graph_free(c->graph);
 	qeff_model_info_clear(&c->info);

@@ -10,14 +10,21 @@
 
 #include <qeff/compiler.h>
 
+/**
+ * struct compile_spec - a specialisation
+ * @compute: positions that it looks at (comp_ctx_lengths)
+ * @keep: tokens of each sequence that get logits (num_logits_to_keep)
+ */
 struct compile_spec {
-	uint32_t batch, seq;
+	uint32_t batch, seq, compute, keep;
 };
 
 /**
  * struct compile_plan - the options with every default settled
  * @kv_cache: a decoder that keeps its keys and values
  * @positions: of rotary tables and KV cache; 0 for encoders
+ * @slots: of the KV cache with continuous batching, else 0
+ * @comp_ctx_lengths, @spd: specialisations differ in compute, in keep
  * @pooling: mode, or NULL: none on the card
  */
 struct compile_plan {
@@ -25,15 +32,30 @@ struct compile_plan {
 	uint32_t batch;
 	bool kv_cache;
 	uint32_t positions;
+	uint32_t slots;
+	bool comp_ctx_lengths;
+	bool spd;
 	const char *pooling;
 	bool normalize;
 	enum qeff_lower_precision precision;
 	uint32_t num_specs;
-	struct compile_spec specs[QEFF_COMPILE_MAX_SEQ_LENS];
+	struct compile_spec specs[QEFF_COMPILE_MAX_SPECIALISATIONS];
 };
 
 /* Checks what can be checked without a model. */
 int qeff_compile_check_options(const struct qeff_compile_options *options, struct qeff_error *err);
+/* The specialisations of a decoder with a KV cache of plan->positions positions. */
+int qeff_compile_decoder_specs(const struct qeff_compile_options *options,
+			       const struct qeff_model_info *info, struct compile_plan *plan,
+			       struct qeff_error *err);
+/* The specialisations that a file lists, and what follows from them. */
+int qeff_compile_read_specs(const struct qeff_compile_options *options,
+			    const struct qeff_model_info *info, struct compile_plan *plan,
+			    struct qeff_error *err);
+/* -EINVAL if the model has fewer positions; @what is the option that asks for @value of them. */
+int qeff_compile_check_positions(const struct qeff_model_info *info, const char *what,
+				 uint32_t value, struct qeff_error *err);
+
 /* @info: of the model as it would be built with any number of positions. */
 int qeff_compile_settle(const struct qeff_compile_options *options,
 			const struct qeff_checkpoint *checkpoint,

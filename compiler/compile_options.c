@@ -7,9 +7,65 @@
 
 #define DEFAULT_CORES 16
 #define MAX_BATCH     4096
+#define MAX_NUMBER    0xffffffu
+
+static int check_numbers(const char *name, const struct qeff_compile_numbers *numbers,
+			 struct qeff_error *err)
+{
+	if (numbers->count > QEFF_COMPILE_MAX_SPECIALISATIONS)
+		return qeff_error_set(err, -EINVAL, "%s has %u numbers; at most %d are possible",
+				      name, numbers->count, QEFF_COMPILE_MAX_SPECIALISATIONS);
+	for (uint32_t i = 0; i < numbers->count; i++)
+		if (!numbers->values[i] || numbers->values[i] > MAX_NUMBER)
+			return qeff_error_set(err, -EINVAL, "%s has %u; 1 to %u are possible", name,
+					      numbers->values[i], MAX_NUMBER);
+	return 0;
+}
+
+/* Numbers of sequences, and what does not go together. */
+static int check_batches(const struct qeff_compile_options *o, struct qeff_error *err)
+{
+	if (o->batch_size > MAX_BATCH)
+		return qeff_error_set(err, -EINVAL, "batch_size is %u; at most %u is possible",
+				      o->batch_size, MAX_BATCH);
+	if (o->full_batch_size > MAX_BATCH || o->kv_cache_batch_size > MAX_BATCH)
+		return qeff_error_set(err, -EINVAL,
+				      "full_batch_size and kv_cache_batch_size are at most %u",
+				      MAX_BATCH);
+	if (o->full_batch_size && o->batch_size > 1)
+		return qeff_error_set(err, -EINVAL,
+				      "batch_size is %u, but with continuous batching "
+				      "(full_batch_size) a prefill step fills one slot",
+				      o->batch_size);
+	if (o->kv_cache_batch_size && o->kv_cache_batch_size < o->full_batch_size)
+		return qeff_error_set(err, -EINVAL,
+				      "kv_cache_batch_size is %u, less than the %u slots that a "
+				      "decode step advances (full_batch_size)",
+				      o->kv_cache_batch_size, o->full_batch_size);
+	if (o->kv_cache_batch_size && !o->full_batch_size)
+		return qeff_error_set(err, -EINVAL,
+				      "kv_cache_batch_size is for continuous batching: give "
+				      "full_batch_size too");
+	if ((o->comp_ctx_lengths_prefill.count || o->comp_ctx_lengths_decode.count) &&
+	    o->num_speculative_tokens.count > 1)
+		return qeff_error_set(err, -EINVAL,
+				      "comp_ctx_lengths and several num_speculative_tokens do not "
+				      "go together");
+	if (o->specializations &&
+	    (o->batch_size || o->num_seq_lens || o->prefill_seq_len || o->ctx_len ||
+	     o->full_batch_size || o->comp_ctx_lengths_prefill.count ||
+	     o->comp_ctx_lengths_decode.count || o->num_speculative_tokens.count))
+		return qeff_error_set(err, -EINVAL,
+				      "%s lists the specialisations; batch sizes and lengths are "
+				      "not given beside it",
+				      o->specializations);
+	return 0;
+}
 
 int qeff_compile_check_options(const struct qeff_compile_options *o, struct qeff_error *err)
 {
+	int rc;
+
 	if (!o->model_dir || !*o->model_dir)
 		return qeff_error_set(err, -EINVAL, "no model folder was given");
 	if (!o->output || !*o->output)
@@ -17,15 +73,26 @@ int qeff_compile_check_options(const struct qeff_compile_options *o, struct qeff
 	if (o->num_cores > QEFF_COMPILE_MAX_CORES)
 		return qeff_error_set(err, -EINVAL, "num_cores is %u; a card has 1 to %u NSPs",
 				      o->num_cores, QEFF_COMPILE_MAX_CORES);
-	if (o->batch_size > MAX_BATCH)
-		return qeff_error_set(err, -EINVAL, "batch_size is %u; at most %u is possible",
-				      o->batch_size, MAX_BATCH);
 	if (o->num_seq_lens > QEFF_COMPILE_MAX_SEQ_LENS)
 		return qeff_error_set(err, -EINVAL, "%u sequence lengths; at most %u are possible",
 				      o->num_seq_lens, QEFF_COMPILE_MAX_SEQ_LENS);
 	for (uint32_t i = 0; i < o->num_seq_lens; i++)
 		if (!o->seq_lens[i])
 			return qeff_error_set(err, -EINVAL, "a sequence length is at least 1");
+	rc = check_numbers("comp_ctx_lengths_prefill", &o->comp_ctx_lengths_prefill, err);
+	if (!rc)
+		rc = check_numbers("comp_ctx_lengths_decode", &o->comp_ctx_lengths_decode, err);
+	if (!rc)
+		rc = check_numbers("num_speculative_tokens", &o->num_speculative_tokens, err);
+	if (!rc)
+		rc = check_batches(o, err);
+	if (rc)
+		return rc;
+	if (o->num_devices > 1)
+		return qeff_error_set(
+			err, -ENOTSUP,
+			"num_devices is %u; a program of this version runs on one card",
+			o->num_devices);
 	if ((unsigned int)o->pooling > QEFF_COMPILE_POOLING_LAST)
 		return qeff_error_set(err, -EINVAL, "pooling %d is unknown", (int)o->pooling);
 	if ((unsigned int)o->normalize > QEFF_COMPILE_NORMALIZE_YES)
@@ -36,16 +103,6 @@ int qeff_compile_check_options(const struct qeff_compile_options *o, struct qeff
 			"precision %d is unknown; fp32, fp16, bf16 and int8 are possible",
 			(int)o->precision);
 	return 0;
-}
-
-static int check_positions(const struct qeff_model_info *info, const char *what, uint32_t value,
-			   struct qeff_error *err)
-{
-	if (value <= info->max_positions)
-		return 0;
-	return qeff_error_set(err, -EINVAL,
-			      "%s is %u, but the model has %u positions (max_position_embeddings)",
-			      what, value, info->max_positions);
 }
 
 static uint32_t at_most(uint32_t value, uint32_t limit)
@@ -68,17 +125,18 @@ static int settle_seq_lens(const struct qeff_compile_options *o, const struct qe
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < o->num_seq_lens; i++) {
-		int rc = check_positions(info, "seq_len", o->seq_lens[i], err);
+		int rc = qeff_compile_check_positions(info, "seq_len", o->seq_lens[i], err);
 
 		if (rc)
 			return rc;
 		plan->specs[plan->num_specs++] =
-			(struct compile_spec){ plan->batch, o->seq_lens[i] };
+			(struct compile_spec){ .batch = plan->batch, .seq = o->seq_lens[i] };
 	}
 	if (!plan->num_specs)
 		plan->specs[plan->num_specs++] =
-			(struct compile_spec){ plan->batch, at_most(QEFF_COMPILE_DEFAULT_SEQ_LEN,
-								    info->max_positions) };
+			(struct compile_spec){ .batch = plan->batch,
+					       .seq = at_most(QEFF_COMPILE_DEFAULT_SEQ_LEN,
+							      info->max_positions) };
 	qsort(plan->specs, plan->num_specs, sizeof(plan->specs[0]), compare_specs);
 	for (uint32_t i = 0; i < plan->num_specs; i++)
 		if (!i || plan->specs[i].seq != plan->specs[count - 1].seq)
@@ -87,20 +145,37 @@ static int settle_seq_lens(const struct qeff_compile_options *o, const struct qe
 	return 0;
 }
 
+/* The first option given that only makes sense with a KV cache, or NULL. */
+static const char *wants_cache(const struct qeff_compile_options *o)
+{
+	return o->prefill_seq_len		   ? "prefill_seq_len"
+	       : o->ctx_len			   ? "ctx_len"
+	       : o->full_batch_size		   ? "full_batch_size"
+	       : o->kv_cache_batch_size		   ? "kv_cache_batch_size"
+	       : o->comp_ctx_lengths_prefill.count ? "comp_ctx_lengths_prefill"
+	       : o->comp_ctx_lengths_decode.count  ? "comp_ctx_lengths_decode"
+	       : o->num_speculative_tokens.count   ? "num_speculative_tokens"
+	       : o->mxint8_kv_cache		   ? "mxint8_kv_cache"
+						   : NULL;
+}
+
 static int settle_decoder(const struct qeff_compile_options *o, const struct qeff_model_info *info,
 			  struct compile_plan *plan, struct qeff_error *err)
 {
-	uint32_t prefill = o->prefill_seq_len, ctx = o->ctx_len;
+	uint32_t ctx = o->ctx_len;
 	int rc;
 
 	if (o->pooling > QEFF_COMPILE_POOLING_NONE || o->normalize == QEFF_COMPILE_NORMALIZE_YES)
 		return qeff_error_set(err, -EINVAL,
 				      "%s generates text; pooling and normalize are for encoders",
 				      info->architecture);
-	if (o->num_seq_lens && (prefill || ctx))
+	if (o->specializations)
+		return 0;
+	if (o->num_seq_lens && wants_cache(o))
 		return qeff_error_set(err, -EINVAL,
 				      "seq_len compiles a decoder without KV cache; it does not go "
-				      "with prefill_seq_len and ctx_len");
+				      "with %s",
+				      wants_cache(o));
 	if (o->num_seq_lens) {
 		rc = settle_seq_lens(o, info, plan, err);
 		plan->positions = plan->specs[0].seq;
@@ -109,21 +184,11 @@ static int settle_decoder(const struct qeff_compile_options *o, const struct qef
 	plan->kv_cache = true;
 	if (!ctx)
 		ctx = at_most(QEFF_COMPILE_DEFAULT_CTX_LEN, info->max_positions);
-	rc = check_positions(info, "ctx_len", ctx, err);
+	rc = qeff_compile_check_positions(info, "ctx_len", ctx, err);
 	if (rc)
 		return rc;
-	if (!prefill)
-		prefill = at_most(QEFF_COMPILE_DEFAULT_PREFILL_SEQ_LEN, ctx);
-	if (prefill > ctx)
-		return qeff_error_set(err, -EINVAL,
-				      "prefill_seq_len is %u, more than the %u positions of the "
-				      "KV cache (ctx_len)",
-				      prefill, ctx);
 	plan->positions = ctx;
-	plan->specs[plan->num_specs++] = (struct compile_spec){ plan->batch, prefill };
-	if (prefill > 1)
-		plan->specs[plan->num_specs++] = (struct compile_spec){ plan->batch, 1 };
-	return 0;
+	return qeff_compile_decoder_specs(o, info, plan, err);
 }
 
 static int settle_encoder(const struct qeff_compile_options *o,
@@ -138,11 +203,10 @@ static int settle_encoder(const struct qeff_compile_options *o,
 	};
 	const struct qeff_checkpoint_pooling *pooling = qeff_checkpoint_pooling(checkpoint);
 
-	if (o->prefill_seq_len || o->ctx_len)
+	if (wants_cache(o))
 		return qeff_error_set(err, -EINVAL,
-				      "%s has no KV cache; prefill_seq_len and ctx_len are for "
-				      "models that generate text",
-				      info->architecture);
+				      "%s has no KV cache; %s is for models that generate text",
+				      info->architecture, wants_cache(o));
 	if (o->pooling == QEFF_COMPILE_POOLING_DEFAULT) {
 		plan->pooling = pooling->mode;
 		plan->normalize = pooling->mode && pooling->normalize;
@@ -156,7 +220,7 @@ static int settle_encoder(const struct qeff_compile_options *o,
 				      "normalize needs pooling: mean, cls, max or last%s%s",
 				      pooling->unsupported ? "; " : "",
 				      pooling->unsupported ? pooling->unsupported : "");
-	return settle_seq_lens(o, info, plan, err);
+	return o->specializations ? 0 : settle_seq_lens(o, info, plan, err);
 }
 
 int qeff_compile_settle(const struct qeff_compile_options *o,
@@ -176,6 +240,12 @@ int qeff_compile_settle(const struct qeff_compile_options *o,
 		.num_cores = o->num_cores ? o->num_cores : DEFAULT_CORES,
 		.batch = o->batch_size ? o->batch_size : 1,
 	};
+	if (o->specializations) {
+		int rc = qeff_compile_read_specs(o, info, plan, err);
+
+		if (rc)
+			return rc;
+	}
 	if (info->task == QEFF_MODEL_CAUSAL_LM)
 		return settle_decoder(o, info, plan, err);
 	return settle_encoder(o, checkpoint, info, plan, err);

@@ -468,9 +468,14 @@ int infer_ctx_gather(const struct qeff_node *node, struct qeff_op_result *result
 		     struct qeff_error *err)
 {
 	const struct qeff_value *index = qeff_node_input(node, 1);
+	const struct qeff_value *length = qeff_node_input(node, 2);
 	int ret = need_float(node, 0, 4, "floats [slots, heads, ctx, dim]", err);
 
 	same_as(node, 0, result);
+	if (!ret && length && (length->type != QEFF_GRAPH_I8 || length->shape.rank != 1))
+		ret = wrong(node, 2, "i8[length]", err);
+	if (!ret && length)
+		result->shape.dims[2] = length->shape.dims[0];
 	if (ret || !index)
 		return ret;
 	ret = need_batch_index(node, 1, &index->shape.dims[0], err);
@@ -498,6 +503,20 @@ int infer_last_token(const struct qeff_node *node, struct qeff_op_result *result
 
 	same_as(node, 0, result);
 	result->shape.dims[1] = qeff_dim_of(1);
+	return ret;
+}
+
+int infer_last_tokens(const struct qeff_node *node, struct qeff_op_result *result,
+		      struct qeff_error *err)
+{
+	const struct qeff_value *keep = qeff_node_input(node, 2);
+	int ret = need_rows(node, err);
+
+	same_as(node, 0, result);
+	if (!ret && (keep->type != QEFF_GRAPH_I64 || keep->shape.rank != 2))
+		ret = wrong(node, 2, "i64[rows, 1]", err);
+	if (!ret)
+		result->shape.dims[1] = keep->shape.dims[0];
 	return ret;
 }
 

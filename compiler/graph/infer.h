@@ -26,6 +26,7 @@ DECLARE_INFER(disentangled_attention);
 DECLARE_INFER(ctx_scatter);
 DECLARE_INFER(ctx_gather);
 DECLARE_INFER(last_token);
+DECLARE_INFER(last_tokens);
 DECLARE_INFER(pool);
 
 #undef DECLARE_INFER

@@ -58,8 +58,9 @@ const struct qeff_op qeff_ops[] = {
 	  { { "scale", FLOAT, true } },
 	  infer_disentangled_attention },
 	{ "qeff.CtxScatter", 3, 4, { { 0 } }, infer_ctx_scatter },
-	{ "qeff.CtxGather", 1, 2, { { 0 } }, infer_ctx_gather },
+	{ "qeff.CtxGather", 1, 3, { { 0 } }, infer_ctx_gather },
 	{ "qeff.LastToken", 2, 2, { { 0 } }, infer_last_token },
+	{ "qeff.LastTokens", 3, 3, { { 0 } }, infer_last_tokens },
 	{ "qeff.Pool", 2, 2, { { "mode", STRING, true } }, infer_pool },
 };
 

@@ -46,10 +46,14 @@ static int element_type(const struct qeff_value *value, uint8_t *type, struct qe
 	case QEFF_GRAPH_I64:
 		*type = QEFF_NSP_I64;
 		return 0;
+	case QEFF_GRAPH_I8:
+		*type = QEFF_NSP_I8;
+		return 0;
 	default:
-		return qeff_error_set(err, -ENOTSUP,
-				      "%s: inputs and outputs are float32 or int64, this one is %s",
-				      value->name, qeff_graph_type_name(value->type));
+		return qeff_error_set(
+			err, -ENOTSUP,
+			"%s: inputs and outputs are float32, int64 or int8, this one is %s",
+			value->name, qeff_graph_type_name(value->type));
 	}
 }
 
@@ -129,7 +133,7 @@ static int add_shape(struct qeff_lowering *l, struct lower_binding *binding, uin
 		return qeff_error_set(err, -EINVAL,
 				      "%s: its shape is not bound in specialisation %u",
 				      value->name, spec);
-	elements *= binding->type == QEFF_NSP_I64 ? 8 : 4;
+	elements *= binding->type == QEFF_NSP_I64 ? 8 : binding->type == QEFF_NSP_I8 ? 1 : 4;
 	for (uint32_t i = 0; i < binding->rank; i++) {
 		binding->dims[spec][i] = value->shape.dims[i].size;
 		if (binding->state != LOWER_NONE && binding->dims[spec][i] != binding->dims[0][i])

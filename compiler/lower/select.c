@@ -230,6 +230,7 @@ static int select_rows(struct select *s)
 {
 	const struct qeff_value *value = qeff_graph_find(s->graph, "position_ids");
 	const struct qeff_value *batch_index = qeff_graph_find(s->graph, "batch_index");
+	const struct qeff_value *length = qeff_graph_find(s->graph, "comp_ctx_lengths");
 	const struct qeff_value *source = value;
 	struct lower_op *op;
 	bool from_mask;
@@ -272,6 +273,9 @@ static int select_rows(struct select *s)
 		if (state->slots < s->spec->slots)
 			s->spec->slots = state->slots;
 	}
+	/* A row sees no position behind its own, so this is all that a shorter context takes. */
+	if (length && length->is_input && qeff_select_dim(length, 0) < s->spec->positions)
+		s->spec->positions = (uint32_t)qeff_select_dim(length, 0);
 	op = qeff_select_op(s, NULL, QEFF_NSP_ROWS, QEFF_NSP_ROWS_STATIC);
 	if (!op)
 		return -ENOMEM;
@@ -438,6 +442,25 @@ static int select_last_token(struct select *s, const struct qeff_node *node)
 	return reduce(s, node, QEFF_NSP_REDUCE_LAST);
 }
 
+/* All rows, or the last one of each segment: what a step of speculative decoding or of prefill
+ * wants. */
+static int select_last_tokens(struct select *s, const struct qeff_node *node)
+{
+	const struct qeff_value *x = qeff_node_input(node, 0);
+	int64_t keep = qeff_select_dim(node->outputs[0], 1);
+
+	if (keep == 1)
+		return reduce(s, node, QEFF_NSP_REDUCE_LAST);
+	if (keep != (int64_t)s->spec->seq || qeff_select_tensor(s, x) == LOWER_NONE ||
+	    s->slots[x->index].head_major || qeff_node_input(node, 1) != s->positions)
+		return qeff_select_refuse(s, node,
+					  "num_logits_to_keep is %lld: 1 or seq_len, which is %u, "
+					  "are possible",
+					  (long long)keep, s->spec->seq);
+	s->slots[node->outputs[0]->index] = s->slots[x->index];
+	return 0;
+}
+
 static int select_pool(struct select *s, const struct qeff_node *node)
 {
 	static const struct {
@@ -479,6 +502,7 @@ static const struct {
 	{ "qeff.CtxScatter", qeff_select_scatter },
 	{ "qeff.L2Normalize", select_l2_norm },
 	{ "qeff.LastToken", select_last_token },
+	{ "qeff.LastTokens", select_last_tokens },
 	{ "qeff.MaskToPositions", select_positions },
 	{ "qeff.Pool", select_pool },
 	{ "qeff.RMSNorm", select_rms_norm },

@@ -41,7 +41,7 @@
 		"factor = Constant() value_float=@scale", "scaled = Mul(raw, factor)"
 
 #define CAP                                                                                        \
-		"cap = Constant() value_float=@softcap", "tiny = Constant() value_float=0.000001", \
+	"cap = Constant() value_float=@softcap", "tiny = Constant() value_float=0.000001",         \
 		"safe_cap = Max(cap, tiny)", "ratio = Div(scaled, safe_cap)",                      \
 		"bent = Tanh(ratio)", "capped = Mul(bent, safe_cap)",                              \
 		"zero_f = Constant() value_float=0.0", "has_cap = Greater(cap, zero_f)",           \
@@ -74,11 +74,11 @@
 		"full = Concat(b, h, s, t) axis=0", "row = Expand(row4, full)",                    \
 		"split = Concat(minus, h, d) axis=0"
 #define FROM_QUERIES                                                                               \
-	"rk3 = Reshape(rk, split)", "rkt = Transpose(rk3) perm=[1,2,0]", "c2p_all = MatMul(q, rkt)", \
-		"c2p = GatherElements(c2p_all, row) axis=3"
+	"rk3 = Reshape(rk, split)", "rkt = Transpose(rk3) perm=[1,2,0]",                           \
+		"c2p_all = MatMul(q, rkt)", "c2p = GatherElements(c2p_all, row) axis=3"
 #define FROM_KEYS                                                                                  \
-	"rq3 = Reshape(rq, split)", "rqt = Transpose(rq3) perm=[1,2,0]", "p2c_all = MatMul(k, rqt)", \
-		"row_t = Transpose(row) perm=[0,1,3,2]",                                           \
+	"rq3 = Reshape(rq, split)", "rqt = Transpose(rq3) perm=[1,2,0]",                           \
+		"p2c_all = MatMul(k, rqt)", "row_t = Transpose(row) perm=[0,1,3,2]",               \
 		"p2c_t = GatherElements(p2c_all, row_t) axis=3",                                   \
 		"p2c = Transpose(p2c_t) perm=[0,1,3,2]"
 #define DISENTANGLED                                                                               \
@@ -87,20 +87,53 @@
 		"visible = And(alive, alive)"
 
 #define SEEN                                                                                       \
-	"is_causal = Constant() value_int=@causal",                                                \
-		"free = Equal(is_causal, zero)", "past = LessOrEqual(kp, qp)",                     \
-		"seen_c = Or(past, free)", "span = Constant() value_int=@window",                  \
-		"unbounded = Equal(span, zero)", "oldest = Sub(qp, span)",                         \
-		"newest = Add(qp, span)", "recent = Greater(kp, oldest)",                          \
-		"early = Less(kp, newest)", "near = And(recent, early)",                           \
-		"seen_w = Or(near, unbounded)", "seen = And(seen_c, seen_w)",                      \
-		"visible = And(alive, seen)"
+	"is_causal = Constant() value_int=@causal", "free = Equal(is_causal, zero)",               \
+		"past = LessOrEqual(kp, qp)", "seen_c = Or(past, free)",                           \
+		"span = Constant() value_int=@window", "unbounded = Equal(span, zero)",            \
+		"oldest = Sub(qp, span)", "newest = Add(qp, span)",                                \
+		"recent = Greater(kp, oldest)", "early = Less(kp, newest)",                        \
+		"near = And(recent, early)", "seen_w = Or(near, unbounded)",                       \
+		"seen = And(seen_c, seen_w)", "visible = And(alive, seen)"
 
 #define MIX                                                                                        \
-	"lowest = Constant() value_float=-1e30",                                                   \
-		"masked = Where(visible, scores, lowest)", "weights = Softmax(masked) axis=-1",    \
-		"mixed = MatMul(weights, v5)", "ungrouped = Concat(b, h, s, minus) axis=0",        \
-		"y = Reshape(mixed, ungrouped)"
+	"lowest = Constant() value_float=-1e30", "masked = Where(visible, scores, lowest)",        \
+		"weights = Softmax(masked) axis=-1", "mixed = MatMul(weights, v5)",                \
+		"ungrouped = Concat(b, h, s, minus) axis=0", "y = Reshape(mixed, ungrouped)"
+
+/* cache, positions and update of a CtxScatter up to the batch entry's slot, "batch" [B]; one
+ * position more than the cache has catches the dead rows */
+#define SCATTER_WHERE                                                                              \
+	"shape = Shape(cache)", "n0 = Constant() value_int=0", "n1 = Constant() value_int=1",      \
+		"n2 = Constant() value_int=2", "slots = Gather(shape, n0)",                        \
+		"heads = Gather(shape, n1)", "length = Gather(shape, n2)",                         \
+		"i0 = Constant() value_ints=[0]", "i1 = Constant() value_ints=[1]",                \
+		"i2 = Constant() value_ints=[2]", "i3 = Constant() value_ints=[3]",                \
+		"sv = Gather(shape, i0)", "hv = Gather(shape, i1)", "lv = Gather(shape, i2)",      \
+		"dv = Gather(shape, i3)", "spare_shape = Concat(sv, hv, i1, dv) axis=0",           \
+		"nought = Constant() value_float=0.0", "spare = Expand(nought, spare_shape)",      \
+		"longer = Concat(cache, spare) axis=2", "dead = Less(pos, n0)",                    \
+		"at = Where(dead, length, pos)", "pshape = Shape(pos)", "bv = Gather(pshape, i0)", \
+		"rv = Gather(pshape, i1)", "b0 = Gather(pshape, n0)",                              \
+		"full = Concat(bv, hv, rv, i1) axis=0"
+
+/* the slot of each batch entry is there: write */
+#define SCATTER_WRITE                                                                              \
+	"head = Range(n0, heads, n1)", "batch_axes = Constant() value_ints=[1,2,3]",               \
+		"head_axes = Constant() value_ints=[0,2,3]",                                       \
+		"at_axes = Constant() value_ints=[1,3]", "batch4 = Unsqueeze(batch, batch_axes)",  \
+		"head4 = Unsqueeze(head, head_axes)", "at4 = Unsqueeze(at, at_axes)",              \
+		"bi = Expand(batch4, full)", "hi = Expand(head4, full)", "pi = Expand(at4, full)", \
+		"where = Concat(bi, hi, pi) axis=-1",                                              \
+		"written = ScatterND(longer, where, update)", "y = Slice(written, i0, lv, i2)"
+
+#define GATHER_SLOTS                                                                               \
+	"column = Constant() value_ints=[1]", "slot = Squeeze(index, column)",                     \
+		"rows = Gather(cache, slot) axis=0"
+
+/* as many positions as @length has elements */
+#define GATHER_FIRST                                                                               \
+	"n = Shape(length)", "from = Constant() value_ints=[0]",                                   \
+		"axis = Constant() value_ints=[2]", "y = Slice(rows, from, n, axis)"
 
 /* key t of a cache has position t: kpos [1,T] */
 #define CACHE_POSITIONS                                                                            \
@@ -140,40 +173,36 @@ static const struct qeff_onnx_function functions[] = {
 	{ "CachedBiasedAttention", "q k v pos none bias", "scale causal window softcap bias_zero",
 	  BODY(CACHE_POSITIONS, SCORES, CAP, DISTANCES, BIAS, SEEN, MIX) },
 	{ "DisentangledAttention", "q k v pos kpos buckets rk rq", "scale",
-	  BODY(SCORES, DISTANCES, RELATIVE_ROWS, FROM_QUERIES, FROM_KEYS,
-	       "related = Add(c2p, p2c)", DISENTANGLED, MIX) },
+	  BODY(SCORES, DISTANCES, RELATIVE_ROWS, FROM_QUERIES, FROM_KEYS, "related = Add(c2p, p2c)",
+	       DISENTANGLED, MIX) },
 	{ "QueryDisentangledAttention", "q k v pos kpos buckets rk", "scale",
 	  BODY(SCORES, DISTANCES, RELATIVE_ROWS, FROM_QUERIES, "related = Identity(c2p)",
 	       DISENTANGLED, MIX) },
 	{ "KeyDisentangledAttention", "q k v pos kpos buckets none rq", "scale",
-	  BODY(SCORES, DISTANCES, RELATIVE_ROWS, FROM_KEYS, "related = Identity(p2c)",
-	       DISENTANGLED, MIX) },
-	{ "CachedAttention", "q k v pos", "scale causal window softcap",
-	  BODY(CACHE_POSITIONS, SCORES, CAP, "scores = Identity(unbiased)", DISTANCES, SEEN,
+	  BODY(SCORES, DISTANCES, RELATIVE_ROWS, FROM_KEYS, "related = Identity(p2c)", DISENTANGLED,
 	       MIX) },
+	{ "CachedAttention", "q k v pos", "scale causal window softcap",
+	  BODY(CACHE_POSITIONS, SCORES, CAP, "scores = Identity(unbiased)", DISTANCES, SEEN, MIX) },
 	{ "CtxScatter", "cache pos update", "",
-	  /* one position more than the cache has catches the dead rows */
-	  BODY("shape = Shape(cache)", "n0 = Constant() value_int=0", "n1 = Constant() value_int=1",
-	       "n2 = Constant() value_int=2", "slots = Gather(shape, n0)",
-	       "heads = Gather(shape, n1)", "length = Gather(shape, n2)",
-	       "i0 = Constant() value_ints=[0]", "i1 = Constant() value_ints=[1]",
-	       "i2 = Constant() value_ints=[2]", "i3 = Constant() value_ints=[3]",
-	       "sv = Gather(shape, i0)", "hv = Gather(shape, i1)", "lv = Gather(shape, i2)",
-	       "dv = Gather(shape, i3)", "spare_shape = Concat(sv, hv, i1, dv) axis=0",
-	       "nought = Constant() value_float=0.0", "spare = Expand(nought, spare_shape)",
-	       "longer = Concat(cache, spare) axis=2", "dead = Less(pos, n0)",
-	       "at = Where(dead, length, pos)", "pshape = Shape(pos)", "bv = Gather(pshape, i0)",
-	       "rv = Gather(pshape, i1)", "b0 = Gather(pshape, n0)",
-	       "full = Concat(bv, hv, rv, i1) axis=0", "batch = Range(n0, b0, n1)",
-	       "head = Range(n0, heads, n1)", "batch_axes = Constant() value_ints=[1,2,3]",
-	       "head_axes = Constant() value_ints=[0,2,3]", "at_axes = Constant() value_ints=[1,3]",
-	       "batch4 = Unsqueeze(batch, batch_axes)", "head4 = Unsqueeze(head, head_axes)",
-	       "at4 = Unsqueeze(at, at_axes)", "bi = Expand(batch4, full)",
-	       "hi = Expand(head4, full)", "pi = Expand(at4, full)",
-	       "where = Concat(bi, hi, pi) axis=-1", "written = ScatterND(longer, where, update)",
-	       "y = Slice(written, i0, lv, i2)") },
+	  BODY(SCATTER_WHERE, "batch = Range(n0, b0, n1)", SCATTER_WRITE) },
+	{ "CtxScatterCB", "cache pos update index", "",
+	  BODY(SCATTER_WHERE, "column = Constant() value_ints=[1]",
+	       "batch = Squeeze(index, column)", SCATTER_WRITE) },
 	{ "CtxGather", "cache", "", BODY("y = Identity(cache)") },
+	{ "CtxGatherCB", "cache index", "", BODY(GATHER_SLOTS, "y = Identity(rows)") },
+	{ "CtxGatherCCL", "cache length", "", BODY("rows = Identity(cache)", GATHER_FIRST) },
+	{ "CtxGatherCBCCL", "cache index length", "", BODY(GATHER_SLOTS, GATHER_FIRST) },
 	{ "LastToken", "x pos", "", BODY(LAST_INDEX, TAKE_ROW) },
+	{ "LastTokens", "x pos keep", "",
+	  BODY(LAST_INDEX, "n = Shape(keep)", "i0 = Constant() value_ints=[0]",
+	       "i1 = Constant() value_ints=[1]", "i2 = Constant() value_ints=[2]",
+	       "count = Gather(n, i0)", "before = Sub(index, count)", "start = Add(before, i1)",
+	       "c0 = Max(start, i0)", "nought = Constant() value_int=0",
+	       "single = Constant() value_int=1", "length = Squeeze(count)",
+	       "steps = Range(nought, length, single)", "rows = Add(c0, steps)",
+	       "rows3 = Unsqueeze(rows, i2)", "shape = Shape(x)", "batch = Gather(shape, i0)",
+	       "width = Gather(shape, i2)", "wide = Concat(batch, count, width) axis=0",
+	       "where = Expand(rows3, wide)", "y = GatherElements(x, where) axis=1") },
 	{ "PoolMean", "x pos", "",
 	  BODY(LIVE_ROWS, "kept = Mul(x, live_f)", "one = Constant() value_ints=[1]",
 	       "sum = ReduceSum(kept, one) keepdims=0", "count = ReduceSum(live_f, one) keepdims=0",
@@ -209,6 +238,12 @@ const struct qeff_onnx_function *qeff_onnx_function_for(const struct qeff_node *
 			name = "QueryDisentangledAttention";
 		else if (!qeff_node_input(node, 6))
 			name = "KeyDisentangledAttention";
+	} else if (!strcmp(name, "CtxScatter") && qeff_node_input(node, 3)) {
+		name = "CtxScatterCB";
+	} else if (!strcmp(name, "CtxGather") && qeff_node_input(node, 2)) {
+		name = qeff_node_input(node, 1) ? "CtxGatherCBCCL" : "CtxGatherCCL";
+	} else if (!strcmp(name, "CtxGather") && qeff_node_input(node, 1)) {
+		name = "CtxGatherCB";
 	} else if (!strcmp(name, "Pool")) {
 		const struct qeff_attribute *mode = qeff_node_attribute(node, "mode");
 

@@ -12,6 +12,11 @@ static bool wants_kv_cache(const struct qeff_transform_options *options)
 	return options->kv_cache;
 }
 
+static bool wants_spd(const struct qeff_transform_options *options)
+{
+	return options->spd;
+}
+
 static bool wants_pooling(const struct qeff_transform_options *options)
 {
 	return options->pooling;
@@ -37,6 +42,7 @@ const struct qeff_transform qeff_transforms[] = {
 	{ "TextClassification", always, false, qeff_transform_text_classification },
 	{ "FoldConstants", always, false, qeff_transform_fold_constants },
 	{ "KVCache", wants_kv_cache, true, qeff_transform_kv_cache },
+	{ "SpD", wants_spd, true, qeff_transform_spd },
 	{ "Pooling", wants_pooling, true, qeff_transform_pooling },
 	{ "FP32Nodes", wants_fp32_nodes, true, qeff_transform_fp32_nodes },
 	{ "FP16Clip", wants_fp16, false, qeff_transform_fp16_clip },

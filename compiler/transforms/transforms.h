@@ -15,6 +15,9 @@
 /**
  * struct qeff_transform_options - which of those with a choice are wanted
  * @kv_cache: keep keys and values in retained state (decoders)
+ * @continuous_batching: the cache has full_batch_size slots, chosen by batch_index
+ * @comp_ctx_lengths: how much of the context an inference looks at is a shape
+ * @spd: logits for num_logits_to_keep tokens of each sequence
  * @pooling: "mean", "cls", "max", "last", or NULL for none (encoders)
  * @normalize: L2-normalise what was pooled
  * @fp32_nodes: globs (fnmatch; * matches dots and slashes as well) of names of the nodes that stay
@@ -26,6 +29,9 @@
  */
 struct qeff_transform_options {
 	bool kv_cache;
+	bool continuous_batching;
+	bool comp_ctx_lengths;
+	bool spd;
 	const char *pooling;
 	bool normalize;
 	const char *const *fp32_nodes;
@@ -80,6 +86,8 @@ int qeff_transform_fold_constants(struct qeff_graph *graph,
 				  struct qeff_error *err);
 int qeff_transform_kv_cache(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			    uint32_t *changes, struct qeff_error *err);
+int qeff_transform_spd(struct qeff_graph *graph, const struct qeff_transform_options *options,
+		       uint32_t *changes, struct qeff_error *err);
 int qeff_transform_pooling(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			   uint32_t *changes, struct qeff_error *err);
 /* Marks nodes; -EINVAL if a pattern matches none: a name misspelt would pass unseen. */

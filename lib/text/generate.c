@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Generation: which specialisations a package has, prompts in chunks, then one token a step for
- * every prompt that has not ended. Each prompt is a row of the batch, with its own positions; rows
- * that have nothing to do are dead (-1).
+ * Generation: prompts in chunks, then a token a step for every prompt that has not ended. Each
+ * prompt has a place in the batch; places that have nothing to do are dead.
+ *
+ * Where a step says which slot of the KV cache its sequences have (continuous batching), prompts
+ * queue up: one goes in as soon as a place is free. Where a step gives logits for several tokens
+ * (speculative decoding), tokens that may follow are looked up in the text so far, and those that
+ * the model confirms are taken.
  */
 #include <qeff/generate.h>
 
 #include "text/sampling.h"
 #include "text/settings.h"
-#include "text/tensors.h"
+#include "text/steps.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +22,14 @@ struct qeff_generator {
 	struct qeff_session *session;
 	struct qeff_tokenizer *tokenizer;
 	struct qeff_settings settings;
+	struct qeff_steps steps;
 	struct qeff_generator_limits limits;
-	uint32_t decode_tokens; /* columns of the specialisation that decodes */
 	struct qeff_candidate *candidates;
 };
+
+/* Guesses in a step, and the length of what must stand before them. */
+#define MAX_GUESSES 15
+#define MAX_PHRASE  3
 
 /* One prompt at work. */
 struct row {
@@ -31,7 +39,8 @@ struct row {
 	struct qeff_random random;
 	size_t done; /* prompt tokens in the cache */
 	size_t capacity;
-	uint32_t next; /* the last new token, not in the cache yet */
+	/* the last new token, not in the cache yet, and guesses at what follows it */
+	uint32_t next[1 + MAX_GUESSES];
 	bool ended;
 };
 
@@ -40,6 +49,8 @@ struct run {
 	struct qeff_generate_options options;
 	struct row *rows;
 	size_t num_rows;
+	struct row **places; /* by place in the batch: who has it */
+	struct qeff_columns *columns;
 	double start;
 	bool stopped;
 	struct qeff_error *err;
@@ -53,52 +64,6 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static int lacks(struct qeff_generator *g, const char *what, struct qeff_error *err)
-{
-	return qeff_error_set(err, -EINVAL, "%s does not generate text: it has no %s",
-			      qeff_qpc_path(qeff_session_qpc(g->session)), what);
-}
-
-/* Longest and shortest token input, the KV cache's length, the width of the logits. */
-static int find_limits(struct qeff_generator *g, struct qeff_error *err)
-{
-	const struct qeff_network *n = qeff_session_network(g->session);
-	int ids = qeff_session_find_input(g->session, "input_ids");
-	int positions = qeff_session_find_input(g->session, "position_ids");
-	int past = qeff_session_find_input(g->session, "past_key.0");
-	int logits = qeff_session_find_output(g->session, "logits");
-	const struct qeff_shape *shape;
-
-	if (ids < 0)
-		return lacks(g, "input \"input_ids\"", err);
-	if (logits < 0)
-		return lacks(g, "output \"logits\"", err);
-	if (positions < 0 || past < 0)
-		return lacks(g, "KV cache (inputs \"position_ids\" and \"past_key.0\")", err);
-	shape = &n->bindings[past].shape;
-	if (shape->num_dims != 4 || shape->dims[2] < 1)
-		return lacks(g, "KV cache of four dimensions", err);
-	g->limits.context_tokens = (uint32_t)shape->dims[2];
-	shape = &n->bindings[logits].shape;
-	if (shape->num_dims != 3 || shape->type != QEFF_TYPE_F32 || shape->dims[1] != 1 ||
-	    shape->dims[2] < 1)
-		return lacks(g, "float32 \"logits\" of shape [batch, 1, vocabulary]", err);
-	g->limits.batch_size = (uint32_t)shape->dims[0];
-	g->limits.vocabulary = (uint32_t)shape->dims[2];
-	for (uint32_t i = 0; i < n->num_specialisations; i++) {
-		const struct qeff_shape *s = qeff_network_shape(n, i, (uint32_t)ids);
-
-		if (s->num_dims != 2 || s->type != QEFF_TYPE_I64 || s->dims[1] < 1 ||
-		    (uint32_t)s->dims[0] != g->limits.batch_size)
-			return lacks(g, "int64 \"input_ids\" of shape [batch, tokens]", err);
-		if ((uint32_t)s->dims[1] > g->limits.prefill_tokens)
-			g->limits.prefill_tokens = (uint32_t)s->dims[1];
-		if (!g->decode_tokens || (uint32_t)s->dims[1] < g->decode_tokens)
-			g->decode_tokens = (uint32_t)s->dims[1];
-	}
-	return 0;
-}
-
 int qeff_generator_open(struct qeff_session *session, struct qeff_generator **generator,
 			struct qeff_error *err)
 {
@@ -109,7 +74,14 @@ int qeff_generator_open(struct qeff_session *session, struct qeff_generator **ge
 	if (!g)
 		return qeff_error_set(err, -ENOMEM, "out of memory");
 	g->session = session;
-	ret = find_limits(g, err);
+	ret = qeff_steps_open(&g->steps, session, err);
+	g->limits = (struct qeff_generator_limits){
+		.batch_size = g->steps.batch,
+		.prefill_tokens = g->steps.tokens,
+		.context_tokens = g->steps.context,
+		.vocabulary = g->steps.vocabulary,
+		.queues = g->steps.by_slot,
+	};
 	if (!ret)
 		ret = qeff_settings_read(qeff_session_qpc(session), &g->settings, err);
 	if (!ret)
@@ -131,6 +103,7 @@ void qeff_generator_close(struct qeff_generator *g)
 	if (!g)
 		return;
 	qeff_tokenizer_close(g->tokenizer);
+	qeff_steps_close(&g->steps);
 	free(g->candidates);
 	free(g);
 }
@@ -205,7 +178,7 @@ static int take_token(struct run *r, struct row *row, const float *logits)
 	id = o->temperature > 0 ? qeff_sample(logits, g->limits.vocabulary, g->candidates,
 					      o->temperature, o->top_k, o->top_p, &row->random)
 				: qeff_sample_greedy(logits, g->limits.vocabulary);
-	out->ids[out->count++] = row->next = id;
+	out->ids[out->count++] = row->next[0] = id;
 	if (out->count == 1)
 		out->first_token_s = now() - r->start;
 
@@ -229,109 +202,166 @@ static int take_token(struct run *r, struct row *row, const float *logits)
 	return 0;
 }
 
-/*
- * One inference. @columns says for a row how many tokens it puts in and what they are and where; 0
- * is a dead row.
- */
-struct columns {
-	const uint32_t *ids;
-	size_t count;
-	size_t position;
-};
-
-static int infer(struct run *r, uint32_t tokens, const struct columns *columns,
-		 const float **logits)
+/* What @row puts into the next prefill step. */
+static struct qeff_columns next_chunk(const struct run *r, const struct row *row)
 {
-	struct qeff_session *s = r->g->session;
-	const uint32_t batch = r->g->limits.batch_size;
-	int64_t *ids, *positions;
-	int ret = qeff_input_ids(s, "input_ids", batch, tokens, &ids, r->err);
+	size_t left = row->prompt.count - row->done, most = r->g->limits.prefill_tokens;
 
-	if (!ret)
-		ret = qeff_input_ids(s, "position_ids", batch, tokens, &positions, r->err);
-	if (ret)
-		return ret;
-	for (size_t row = 0, at = 0; row < batch; row++) {
-		size_t count = row < r->num_rows ? columns[row].count : 0;
-
-		for (size_t i = 0; i < tokens; i++, at++) {
-			ids[at] = i < count ? columns[row].ids[i] : 0;
-			positions[at] = i < count ? (int64_t)(columns[row].position + i) : -1;
-		}
-	}
-	ret = qeff_session_run(s, r->err);
-	if (!ret)
-		ret = qeff_output_floats(s, "logits", (size_t)batch * r->g->limits.vocabulary,
-					 logits, r->err);
-	return ret;
+	return (struct qeff_columns){ .ids = row->prompt.ids + row->done,
+				      .count = left < most ? left : most,
+				      .position = row->done };
 }
 
-/* Puts the prompts into the cache, chunk by chunk; each gets its first new token from its last
- * chunk. */
-static int prefill(struct run *r, struct columns *columns)
+/* Puts the prompts of places [@first, @first + @count) into the cache, chunk by chunk; each gets
+ * its first new token from its last chunk. */
+static int prefill(struct run *r, uint32_t first, uint32_t count)
 {
-	const float *logits;
+	const uint32_t batch = r->g->steps.prefill_batch;
+	struct qeff_logits logits;
 	bool more = true;
 
-	for (uint32_t tokens = r->g->limits.prefill_tokens; more && !r->stopped;) {
+	while (more && !r->stopped) {
 		int ret;
 
-		for (size_t i = 0; i < r->num_rows; i++) {
-			struct row *row = &r->rows[i];
-			size_t left = row->prompt.count - row->done;
+		for (uint32_t i = 0; i < batch; i++) {
+			struct row *row = i < count ? r->places[first + i] : NULL;
 
-			columns[i] = (struct columns){ row->prompt.ids + row->done,
-						       left < tokens ? left : tokens, row->done };
+			r->columns[i] = row ? next_chunk(r, row) : (struct qeff_columns){ 0 };
+			/* a dead sequence names a slot too, but writes nothing there */
+			r->columns[i].slot = i < count ? first + i : 0;
 		}
-		ret = infer(r, tokens, columns, &logits);
+		ret = qeff_steps_run(&r->g->steps, batch, r->columns, false, &logits, r->err);
 		if (ret)
 			return ret;
 		more = false;
-		for (size_t i = 0; i < r->num_rows; i++) {
-			struct row *row = &r->rows[i];
+		for (uint32_t i = 0; i < count; i++) {
+			struct row *row = r->places[first + i];
 
-			row->done += columns[i].count;
+			if (!row || !r->columns[i].count)
+				continue;
+			row->done += r->columns[i].count;
 			if (row->done < row->prompt.count) {
 				more = true;
-			} else if (columns[i].count) {
-				row->out->prefill_s = now() - r->start;
-				ret = take_token(r, row, logits + i * r->g->limits.vocabulary);
-				if (ret)
-					return ret;
+				continue;
 			}
+			row->out->prefill_s = now() - r->start;
+			ret = take_token(r, row,
+					 qeff_logits_at(&logits, i, r->columns[i].count - 1));
+			if (ret)
+				return ret;
 		}
 	}
 	return 0;
 }
 
-static int decode(struct run *r, struct columns *columns)
+/* Token @i of prompt and continuation. */
+static uint32_t token_at(const struct row *row, size_t i)
 {
-	const float *logits;
-	double from = now();
+	return i < row->prompt.count ? row->prompt.ids[i] : row->out->ids[i - row->prompt.count];
+}
 
-	for (;;) {
-		bool alive = false;
-		int ret;
+/* Guesses what follows the text: what followed the last place where its last few words stood
+ * before. Returns how many tokens stand in row->next, the known one included. */
+static size_t guess(const struct run *r, struct row *row)
+{
+	size_t length = row->prompt.count + row->out->count, count = 1;
+	size_t most = r->g->steps.decode_tokens, room = r->g->limits.context_tokens - (length - 1);
 
-		for (size_t i = 0; i < r->num_rows; i++) {
-			struct row *row = &r->rows[i];
-			size_t cached = row->prompt.count + row->out->count - 1;
+	most = most > 1 + MAX_GUESSES ? 1 + MAX_GUESSES : most;
+	most = most > room ? room : most;
+	for (size_t phrase = MAX_PHRASE; phrase && most > 1; phrase--) {
+		for (size_t end = length - 1; end >= phrase; end--) {
+			size_t same = 0;
 
-			columns[i] = (struct columns){ &row->next, row->ended ? 0 : 1, cached };
-			alive |= !row->ended;
-		}
-		if (!alive || r->stopped)
-			return 0;
-		ret = infer(r, r->g->decode_tokens, columns, &logits);
-		for (size_t i = 0; !ret && i < r->num_rows; i++) {
-			if (!columns[i].count)
+			while (same < phrase &&
+			       token_at(row, end - 1 - same) == token_at(row, length - 1 - same))
+				same++;
+			if (same < phrase)
 				continue;
-			ret = take_token(r, &r->rows[i], logits + i * r->g->limits.vocabulary);
-			r->rows[i].out->decode_s = now() - from;
+			while (count < most && end < length)
+				row->next[count++] = token_at(row, end++);
+			return count;
 		}
-		if (ret)
-			return ret;
 	}
+	return count;
+}
+
+/* A step for all places: each gets a token, and one more for each guess that it confirms. */
+static int decode(struct run *r)
+{
+	const uint32_t batch = r->g->steps.batch;
+	struct qeff_logits logits;
+	double from = now();
+	int ret;
+
+	for (uint32_t i = 0; i < batch; i++) {
+		struct row *row = r->places[i];
+
+		r->columns[i] = (struct qeff_columns){ .slot = i };
+		if (!row || row->ended)
+			continue;
+		r->columns[i].ids = row->next;
+		r->columns[i].count = guess(r, row);
+		r->columns[i].position = row->prompt.count + row->out->count - 1;
+	}
+	ret = qeff_steps_run(&r->g->steps, batch, r->columns, true, &logits, r->err);
+	for (uint32_t i = 0; !ret && i < batch; i++) {
+		struct row *row = r->places[i];
+		uint32_t guesses[1 + MAX_GUESSES];
+
+		if (!r->columns[i].count)
+			continue;
+		memcpy(guesses, row->next, sizeof(guesses));
+		for (size_t c = 0; !ret && c < r->columns[i].count && !row->ended; c++) {
+			if (c && (r->stopped || guesses[c] != row->next[0]))
+				break;
+			ret = take_token(r, row, qeff_logits_at(&logits, i, c));
+		}
+		row->out->decode_s += now() - from;
+	}
+	return ret;
+}
+
+static bool any_alive(const struct run *r)
+{
+	for (uint32_t i = 0; i < r->g->steps.batch; i++)
+		if (r->places[i] && !r->places[i]->ended)
+			return true;
+	return false;
+}
+
+/* All prompts side by side from beginning to end. */
+static int run_batch(struct run *r)
+{
+	int ret;
+
+	for (size_t i = 0; i < r->num_rows; i++)
+		r->places[i] = &r->rows[i];
+	ret = prefill(r, 0, r->g->steps.batch);
+	while (!ret && !r->stopped && any_alive(r))
+		ret = decode(r);
+	return ret;
+}
+
+/* Each prompt in the first place that is free, while the others go on. */
+static int run_queue(struct run *r)
+{
+	size_t next = 0;
+	int ret = 0;
+
+	while (!ret && !r->stopped) {
+		for (uint32_t i = 0; !ret && !r->stopped && i < r->g->steps.batch; i++) {
+			while (!ret && !r->stopped && next < r->num_rows &&
+			       (!r->places[i] || r->places[i]->ended)) {
+				r->places[i] = &r->rows[next++];
+				ret = prefill(r, i, 1);
+			}
+		}
+		if (ret || r->stopped || !any_alive(r))
+			break;
+		ret = decode(r);
+	}
+	return ret;
 }
 
 static int check_prompt(struct run *r, size_t index)
@@ -396,29 +426,27 @@ int qeff_generate(struct qeff_generator *g, const struct qeff_prompt *prompts, s
 		  struct qeff_error *err)
 {
 	struct run r = { .g = g, .num_rows = num_prompts, .start = now(), .err = err };
-	struct columns *columns;
 	size_t started = 0;
 	int ret = 0;
 
 	memset(generations, 0, num_prompts * sizeof(*generations));
-	if (!num_prompts || num_prompts > g->limits.batch_size)
+	if (!num_prompts || (!g->limits.queues && num_prompts > g->limits.batch_size))
 		return qeff_error_set(err, -EINVAL,
 				      "%zu prompts, the package was compiled for batches of %u",
 				      num_prompts, g->limits.batch_size);
 	if (options)
 		r.options = *options;
 	r.rows = calloc(num_prompts, sizeof(*r.rows));
-	columns = calloc(num_prompts, sizeof(*columns));
-	if (!r.rows || !columns)
+	r.places = calloc(g->limits.batch_size, sizeof(struct row *));
+	r.columns = calloc(g->limits.batch_size, sizeof(*r.columns));
+	if (!r.rows || !r.places || !r.columns)
 		ret = qeff_error_set(err, -ENOMEM, "out of memory");
 	while (!ret && started < num_prompts) {
 		ret = start_row(&r, started, &prompts[started], &generations[started]);
 		started++;
 	}
 	if (!ret)
-		ret = prefill(&r, columns);
-	if (!ret)
-		ret = decode(&r, columns);
+		ret = g->limits.queues ? run_queue(&r) : run_batch(&r);
 	for (size_t i = 0; i < started; i++) {
 		if (!ret)
 			ret = finish_row(&r, &r.rows[i]);
@@ -427,7 +455,8 @@ int qeff_generate(struct qeff_generator *g, const struct qeff_prompt *prompts, s
 	for (size_t i = 0; ret && i < num_prompts; i++)
 		qeff_generation_free(&generations[i]);
 	free(r.rows);
-	free(columns);
+	free(r.places);
+	free(r.columns);
 	return ret;
 }
 

@@ -314,16 +314,38 @@ static inline void eval_scatter(struct eval *e, const struct qeff_node *node)
 	}
 }
 
+/* The slots of this batch, and of each head as many positions as the output has. */
 static inline void eval_cache_gather(struct eval *e, const struct qeff_node *node)
 {
-	const struct qeff_value *out = node->outputs[0], *slots = qeff_node_input(node, 1);
-	uint64_t slot_count = eval_count(out) / (uint64_t)eval_dim(out, 0);
+	const struct qeff_value *cache = node->inputs[0], *out = node->outputs[0];
+	const struct qeff_value *slots = qeff_node_input(node, 1);
+	int64_t heads = eval_dim(out, 1), row = eval_dim(out, 2) * eval_dim(out, 3);
 
 	for (int64_t b = 0; b < eval_dim(out, 0); b++)
-		memcpy(eval_f(e, out) + (uint64_t)b * slot_count,
-		       eval_f(e, node->inputs[0]) +
-			       (uint64_t)(slots ? eval_i(e, slots)[b] : b) * slot_count,
-		       slot_count * sizeof(float));
+		for (int64_t h = 0; h < heads; h++)
+			memcpy(eval_f(e, out) + (b * heads + h) * row,
+			       eval_f(e, cache) + ((slots ? eval_i(e, slots)[b] : b) * heads + h) *
+							  eval_dim(cache, 2) * eval_dim(cache, 3),
+			       (size_t)row * sizeof(float));
+}
+
+/* A window of columns that ends at the last live row, or begins at column 0 if that is too early. */
+static inline void eval_last_tokens(struct eval *e, const struct qeff_node *node)
+{
+	const struct qeff_value *x = node->inputs[0], *out = node->outputs[0];
+	int64_t columns = eval_dim(x, 1), width = eval_dim(x, 2), keep = eval_dim(out, 1);
+
+	for (int64_t b = 0; b < eval_dim(x, 0); b++) {
+		const int64_t *ids = eval_i(e, node->inputs[1]) + b * columns;
+		int64_t last = 0;
+
+		for (int64_t s = 0; s < columns; s++)
+			last = ids[s] > ids[last] ? s : last;
+		last = last < keep - 1 ? keep - 1 : last;
+		memcpy(eval_f(e, out) + b * keep * width,
+		       eval_f(e, x) + (b * columns + last - keep + 1) * width,
+		       (size_t)(keep * width) * sizeof(float));
+	}
 }
 
 /* LastToken and Pool: one row out of the live rows of each batch entry. */
@@ -387,6 +409,7 @@ static const struct {
 	{ "qeff.CtxScatter", eval_scatter },
 	{ "qeff.CtxGather", eval_cache_gather },
 	{ "qeff.LastToken", eval_pool },
+	{ "qeff.LastTokens", eval_last_tokens },
 	{ "qeff.Pool", eval_pool },
 };
 

@@ -285,6 +285,128 @@ static void test_batch(void)
 	reference_close(&r);
 }
 
+/* More prompts than places, of different lengths, each ending when it ends: what each gives alone.
+ */
+static void check_queue(struct qeff_generator *one, struct qeff_compile_options queue)
+{
+	struct qeff_session *session = open_package(queue);
+	struct qeff_generator *generator = open_generator(session);
+	struct reference r = reference_open(LLAMA);
+	static const uint32_t starts[] = { 0, 2, 0, 5, 1, 7, 3 },
+			      lengths[] = { 23, 1, 8, 3, 16, 4, 9 };
+	struct qeff_generate_options options[] = {
+		{ .max_new_tokens = 9 },
+		{ .max_new_tokens = 9, .temperature = 0.9f, .top_k = 50, .seed = 3 },
+		{ .ignore_eos = true },
+	};
+	struct qeff_prompt prompts[7];
+	struct qeff_generation single, side[7];
+	uint32_t ids[64];
+
+	CU_ASSERT_EQUAL(qeff_generator_limits(generator).batch_size, 3);
+	CU_ASSERT(qeff_generator_limits(generator).queues);
+	CU_ASSERT_EQUAL(qeff_generator_limits(generator).context_tokens, 48);
+	reference_ids(&r, "input_ids", ids, 64);
+	for (size_t i = 0; i < 7; i++)
+		prompts[i] = (struct qeff_prompt){ ids + starts[i], lengths[i] };
+	for (size_t o = 0; o < 3; o++) {
+		generate(generator, prompts, 7, &options[o], side);
+		for (size_t i = 0; i < 7; i++) {
+			struct qeff_generate_options own = options[o];
+
+			own.seed += i;
+			generate(one, &prompts[i], 1, &own, &single);
+			check_ids(&side[i], single.ids, single.count);
+			CU_ASSERT_STRING_EQUAL(side[i].text, single.text);
+			CU_ASSERT_EQUAL(side[i].end, single.end);
+			qeff_generation_free(&single);
+			qeff_generation_free(&side[i]);
+		}
+	}
+	qeff_generator_close(generator);
+	qeff_session_close(session);
+	reference_close(&r);
+}
+
+/* Continuous batching: with spare slots, with shorter contexts to look at, with guesses, from a
+ * file of specialisations in each layout. */
+static void test_queue(void)
+{
+	static const uint32_t lengths[] = { 8, 16, 24 }, guesses[] = { 1, 3 };
+	static const char list[] =
+		"{\"specializations\": [{\"batch_size\": \"1\", \"seq_len\": \"6\", "
+		"\"ctx_len\": \"48\", \"full_batch_size\": \"3\", \"full_batch_exec_size\": 3},"
+		"{\"batch_size\": 3, \"seq_len\": 1, \"ctx_len\": 48, \"full_batch_size\": 3}]}";
+	static const char named[] =
+		"{\"specializations\": [{\"name\": \"Prefill\", \"symbols\": {\"batch_size\": "
+		"\"2\", \"seq_len\": \"6\", \"ctx_len\": \"48\", \"full_batch_size\": \"5\", "
+		"\"num_logits_to_keep\": \"1\"}}, {\"name\": \"Decode\", \"symbols\": "
+		"{\"batch_size\": \"3\", \"seq_len\": \"4\", \"ctx_len\": \"48\", "
+		"\"full_batch_size\": \"5\", \"num_logits_to_keep\": \"4\"}}]}";
+	struct qeff_session *session = open_package((struct qeff_compile_options){
+		.model_dir = LLAMA, .output = "alone.qpc", .prefill_seq_len = 7, .ctx_len = 48 });
+	struct qeff_generator *one = open_generator(session);
+	struct qeff_compile_options o = { .model_dir = LLAMA,
+					  .output = "queue.qpc",
+					  .prefill_seq_len = 4,
+					  .ctx_len = 48,
+					  .full_batch_size = 3 };
+	char path[320];
+
+	check_queue(one, o);
+	o.kv_cache_batch_size = 5;
+	o.comp_ctx_lengths_prefill = (struct qeff_compile_numbers){ lengths, 1 };
+	o.comp_ctx_lengths_decode = (struct qeff_compile_numbers){ lengths, 3 };
+	check_queue(one, o);
+	o.comp_ctx_lengths_prefill.count = o.comp_ctx_lengths_decode.count = 0;
+	o.num_speculative_tokens = (struct qeff_compile_numbers){ guesses, 2 };
+	check_queue(one, o);
+	o = (struct qeff_compile_options){ .model_dir = LLAMA, .output = "queue.qpc" };
+	folder_text(&folder, "list.json", list);
+	snprintf(path, sizeof(path), "%s", folder.file);
+	o.specializations = path;
+	check_queue(one, o);
+	folder_text(&folder, "list.json", named);
+	check_queue(one, o);
+	qeff_generator_close(one);
+	qeff_session_close(session);
+}
+
+/* Steps that judge guesses give the same text in fewer inferences where it repeats itself. */
+static void test_guesses(void)
+{
+	static const uint32_t guesses[] = { 4 };
+	struct qeff_compile_options plain = {
+		.model_dir = LLAMA, .output = "plain.qpc", .prefill_seq_len = 8, .ctx_len = 64
+	};
+	struct qeff_compile_options judging = plain;
+	struct qeff_session *sessions[2];
+	struct qeff_generator *generators[2];
+	struct qeff_generate_options options = { .ignore_eos = true };
+	struct qeff_generation g[2];
+	uint32_t ids[] = { 0, 40, 50, 60, 40, 50, 60, 40, 50, 60 };
+	struct qeff_prompt prompt = { ids, 10 };
+	uint64_t steps[2];
+
+	judging.output = "judging.qpc";
+	judging.num_speculative_tokens = (struct qeff_compile_numbers){ guesses, 1 };
+	for (int i = 0; i < 2; i++) {
+		sessions[i] = open_package(i ? judging : plain);
+		generators[i] = open_generator(sessions[i]);
+		generate(generators[i], &prompt, 1, &options, &g[i]);
+		steps[i] = qeff_session_total_stats(sessions[i])->inferences;
+	}
+	check_ids(&g[1], g[0].ids, g[0].count);
+	CU_ASSERT_EQUAL(g[0].end, QEFF_END_CONTEXT);
+	CU_ASSERT_EQUAL(g[1].end, QEFF_END_CONTEXT);
+	CU_ASSERT(steps[1] < steps[0]);
+	for (int i = 0; i < 2; i++) {
+		qeff_generation_free(&g[i]);
+		qeff_generator_close(generators[i]);
+		qeff_session_close(sessions[i]);
+	}
+}
+
 static void test_draws(void)
 {
 	struct qeff_session *session = open_package(
@@ -555,6 +677,8 @@ static void test_wrong_package(void)
 static const struct unit_test tests[] = {
 	{ "greedy", test_greedy },
 	{ "batches", test_batch },
+	{ "queues", test_queue },
+	{ "guesses", test_guesses },
 	{ "draws", test_draws },
 	{ "ends", test_ends },
 	{ "limits", test_limits },

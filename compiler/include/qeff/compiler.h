@@ -25,6 +25,7 @@ extern "C" {
 
 #define QEFF_COMPILE_MAX_CORES		     16
 #define QEFF_COMPILE_MAX_SEQ_LENS	     64
+#define QEFF_COMPILE_MAX_SPECIALISATIONS     64
 #define QEFF_COMPILE_DEFAULT_PREFILL_SEQ_LEN 32
 #define QEFF_COMPILE_DEFAULT_CTX_LEN	     128
 #define QEFF_COMPILE_DEFAULT_SEQ_LEN	     128
@@ -80,6 +81,12 @@ enum qeff_compile_stage {
 /* "read", "graph", ...; static text. */
 QEFF_API const char *qeff_compile_stage_name(enum qeff_compile_stage stage);
 
+/* Some numbers, the caller's. */
+struct qeff_compile_numbers {
+	const uint32_t *values;
+	uint32_t count;
+};
+
 /**
  * struct qeff_compile_options - what to compile, and how
  * @model_dir: folder with config.json and safetensors
@@ -92,6 +99,20 @@ QEFF_API const char *qeff_compile_stage_name(enum qeff_compile_stage stage);
  * @num_seq_lens: entries of @seq_lens, at most QEFF_COMPILE_MAX_SEQ_LENS
  * @prefill_seq_len: decoders: tokens of a prefill step; 0 means 32, or @ctx_len if that is less
  * @ctx_len: decoders: positions in the KV cache; 0 means 128, or what the model has if that is less
+ * @full_batch_size: decoders: continuous batching: a KV cache of so many slots. A prefill step
+ *fills one slot, a decode step advances all; the input batch_index [batch_size, 1] names the slots.
+ *0: none
+ * @kv_cache_batch_size: with it, more slots than a decode step advances, for prompts whose state is
+ *			 kept; 0 means @full_batch_size
+ * @comp_ctx_lengths_prefill, @comp_ctx_lengths_decode: decoders: specialisations for each of these
+ *		     lengths, chosen by the length of the input comp_ctx_lengths; such a one takes
+ *		     positions below it only. Lengths above @ctx_len mean @ctx_len, which is always
+ *		     among them. (Attention costs what positions there are, with or without.)
+ * @num_speculative_tokens: decoders: a decode specialisation for each: so many tokens and one more
+ *		     in a step, and logits for all of them, chosen by the rows of the input
+ *		     num_logits_to_keep [tokens, 1]
+ * @specializations: a JSON file that lists the specialisations, in QEfficient's layout or its older
+ *		     one, in place of the numbers above (but @kv_cache_batch_size); or NULL
  * @pooling: encoders
  * @normalize: encoders
  * @precision: of the matrix products
@@ -100,6 +121,14 @@ QEFF_API const char *qeff_compile_stage_name(enum qeff_compile_stage stage);
  *		lookup's table, the state that a CtxScatter writes. One that matches nothing is an
  *		error
  * @num_fp32_nodes: entries of @fp32_nodes
+ * @node_precision_info: a YAML file with more of them, "FP32NodeInstanceNames: [name, ...]"; or
+ *NULL
+ * @custom_io: a YAML file with precisions of inputs and outputs, a list of "IOName: ..." and
+ *	       "Precision: ..." (float32, float16, and mxint8 for the KV cache); or NULL
+ * @mxfp6_matmul: weights of products are MXFP6 (E2M3, a power of two for 32 of them), activations
+ *		  int8 codes with a scale for 32
+ * @mxint8_kv_cache: the KV cache is MXINT8 (int8, a power of two for 32 of them)
+ * @num_devices: cards; 0 means 1, and more are not possible yet
  * @onnx_dir: folder that receives the transformed graph as ONNX, or NULL
  * @progress: called from the calling thread as work proceeds, or NULL; @done of @total in a unit
  *	      of the stage's own
@@ -116,11 +145,22 @@ struct qeff_compile_options {
 	uint32_t num_seq_lens;
 	uint32_t prefill_seq_len;
 	uint32_t ctx_len;
+	uint32_t full_batch_size;
+	uint32_t kv_cache_batch_size;
+	struct qeff_compile_numbers comp_ctx_lengths_prefill;
+	struct qeff_compile_numbers comp_ctx_lengths_decode;
+	struct qeff_compile_numbers num_speculative_tokens;
+	const char *specializations;
 	enum qeff_compile_pooling pooling;
 	enum qeff_compile_normalize normalize;
 	enum qeff_compile_precision precision;
 	const char *const *fp32_nodes;
 	size_t num_fp32_nodes;
+	const char *node_precision_info;
+	const char *custom_io;
+	bool mxfp6_matmul;
+	bool mxint8_kv_cache;
+	uint32_t num_devices;
 	const char *onnx_dir;
 	void (*progress)(void *user, enum qeff_compile_stage stage, uint64_t done, uint64_t total);
 	void *user;
@@ -141,6 +181,7 @@ struct qeff_compile_nsp {
  * @batch_size: sequences
  * @seq_len: tokens of each
  * @ctx_len: positions a token may have
+ * @num_logits_to_keep: tokens of each that get logits; 0 where that is no input
  * @phases: barriers of an inference
  * @nsp: the share of each NSP when every row holds a token and half the context is used
  */
@@ -148,6 +189,7 @@ struct qeff_compile_specialisation {
 	uint32_t batch_size;
 	uint32_t seq_len;
 	uint32_t ctx_len;
+	uint32_t num_logits_to_keep;
 	uint32_t phases;
 	struct qeff_compile_nsp nsp[QEFF_COMPILE_MAX_CORES];
 };

@@ -10,7 +10,9 @@
  *
  * A prompt is run in chunks of the package's prefill length (a dead position is -1), then the
  * package's one-token specialisation decodes against keys and values that stay on the card. Up to
- * batch size prompts run side by side.
+ * batch size prompts run side by side. With continuous batching any number may be given: they queue
+ * for the places. With speculative decoding the tokens are the same, several in a step where the
+ * text repeats itself.
  */
 #ifndef QEFF_GENERATE_H
 #define QEFF_GENERATE_H
@@ -55,12 +57,14 @@ qeff_generator_tokenizer(const struct qeff_generator *generator);
  * @prefill_tokens: tokens of a prompt that one inference takes
  * @context_tokens: positions of the KV cache: prompt and new tokens together
  * @vocabulary: entries of a row of logits
+ * @queues: more prompts than that queue up (continuous batching)
  */
 struct qeff_generator_limits {
 	uint32_t batch_size;
 	uint32_t prefill_tokens;
 	uint32_t context_tokens;
 	uint32_t vocabulary;
+	bool queues;
 };
 QEFF_API struct qeff_generator_limits qeff_generator_limits(const struct qeff_generator *generator);
 
@@ -138,7 +142,7 @@ struct qeff_prompt {
 /**
  * qeff_generate - continue prompts
  * @generator: one thread at a time
- * @prompts: @num_prompts of them, at most the batch size, none empty
+ * @prompts: @num_prompts of them, at most the batch size unless they queue, none empty
  * @num_prompts: how many
  * @options: or NULL for the defaults
  * @generations: receives @num_prompts continuations; free each with qeff_generation_free()

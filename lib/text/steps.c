@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/* Finds out what the specialisations of a package are, and runs them. */
+#include "text/steps.h"
+
+#include "text/tensors.h"
+
+#include <stdlib.h>
+
+static int lacks(const struct qeff_steps *s, const char *what, struct qeff_error *err)
+{
+	return qeff_error_set(err, -EINVAL, "%s does not generate text: it has no %s",
+			      qeff_qpc_path(qeff_session_qpc(s->session)), what);
+}
+
+/* Shape of the input or output @name in specialisation @spec; NULL if there is none. */
+static const struct qeff_shape *shape_of(const struct qeff_steps *s, const char *name,
+					 bool is_output, uint32_t spec)
+{
+	int binding = is_output ? qeff_session_find_output(s->session, name)
+				: qeff_session_find_input(s->session, name);
+
+	return binding < 0 ? NULL
+			   : qeff_network_shape(qeff_session_network(s->session), spec,
+						(uint32_t)binding);
+}
+
+static bool is_matrix(const struct qeff_shape *shape, uint32_t rows, uint32_t columns)
+{
+	return shape && shape->num_dims == 2 && shape->type == QEFF_TYPE_I64 &&
+	       (uint32_t)shape->dims[0] == rows && (uint32_t)shape->dims[1] == columns;
+}
+
+static int find_cache(struct qeff_steps *s, struct qeff_error *err)
+{
+	const struct qeff_shape *cache = shape_of(s, "past_key.0", false, 0);
+
+	if (!cache || !shape_of(s, "position_ids", false, 0))
+		return lacks(s, "KV cache (inputs \"position_ids\" and \"past_key.0\")", err);
+	if (cache->num_dims != 4 || cache->dims[0] < 1 || cache->dims[2] < 1)
+		return lacks(s, "KV cache of four dimensions", err);
+	s->slots = (uint32_t)cache->dims[0];
+	s->context = (uint32_t)cache->dims[2];
+	s->by_slot = shape_of(s, "batch_index", false, 0);
+	return 0;
+}
+
+/* Reads the shapes of specialisation @i and checks that they fit each other. */
+static int read_step(struct qeff_steps *s, uint32_t i, struct qeff_error *err)
+{
+	const struct qeff_shape *ids = shape_of(s, "input_ids", false, i);
+	const struct qeff_shape *logits = shape_of(s, "logits", true, i);
+	const struct qeff_shape *keep = shape_of(s, "num_logits_to_keep", false, i);
+	const struct qeff_shape *length = shape_of(s, "comp_ctx_lengths", false, i);
+	struct qeff_step *step = &s->step[i];
+
+	if (!ids)
+		return lacks(s, "input \"input_ids\"", err);
+	if (!logits)
+		return lacks(s, "output \"logits\"", err);
+	if (ids->num_dims != 2 || ids->dims[0] < 1 || ids->dims[1] < 1 ||
+	    !is_matrix(ids, (uint32_t)ids->dims[0], (uint32_t)ids->dims[1]))
+		return lacks(s, "int64 \"input_ids\" of shape [batch, tokens]", err);
+	step->batch = (uint32_t)ids->dims[0];
+	step->tokens = (uint32_t)ids->dims[1];
+	step->context = s->context;
+	if (logits->num_dims != 3 || logits->type != QEFF_TYPE_F32 ||
+	    (uint32_t)logits->dims[0] != step->batch || logits->dims[2] < 1 ||
+	    (i && (uint32_t)logits->dims[2] != s->vocabulary))
+		return lacks(s, "float32 \"logits\" of shape [batch, 1, vocabulary]", err);
+	s->vocabulary = (uint32_t)logits->dims[2];
+	step->keep = (uint32_t)logits->dims[1];
+	if (step->keep != 1 && step->keep != step->tokens)
+		return lacks(s, "\"logits\" for one token or for all", err);
+	if (keep && !is_matrix(keep, step->keep, 1))
+		return lacks(s, "\"num_logits_to_keep\" of shape [logits, 1]", err);
+	if (!is_matrix(shape_of(s, "position_ids", false, i), step->batch, step->tokens))
+		return lacks(s, "\"position_ids\" of the shape of \"input_ids\"", err);
+	if (s->by_slot && !is_matrix(shape_of(s, "batch_index", false, i), step->batch, 1))
+		return lacks(s, "\"batch_index\" of shape [batch, 1]", err);
+	if (step->batch > s->slots)
+		return lacks(s, "KV cache with a slot for each sequence", err);
+	if (length && (length->num_dims != 1 || length->dims[0] < 1))
+		return lacks(s, "\"comp_ctx_lengths\" of one dimension", err);
+	if (length && (uint32_t)length->dims[0] < step->context)
+		step->context = (uint32_t)length->dims[0];
+	return 0;
+}
+
+/* What follows from the specialisations together. */
+static int sum_up(struct qeff_steps *s, struct qeff_error *err)
+{
+	uint32_t context = 0;
+
+	for (uint32_t i = 0; i < s->num_steps; i++) {
+		const struct qeff_step *step = &s->step[i];
+
+		if (step->tokens > s->tokens) {
+			s->tokens = step->tokens;
+			s->prefill_batch = step->batch;
+		}
+		if (step->batch > s->batch)
+			s->batch = step->batch;
+	}
+	for (uint32_t i = 0; i < s->num_steps; i++) {
+		const struct qeff_step *step = &s->step[i];
+
+		if (!s->by_slot && step->batch != s->batch)
+			return lacks(s,
+				     "input \"batch_index\", which its specialisations of "
+				     "different batches need",
+				     err);
+		if (step->batch == s->batch && step->keep > s->decode_tokens)
+			s->decode_tokens = step->keep;
+		if (step->batch == s->batch && step->context > context)
+			context = step->context;
+	}
+	s->context = context;
+	return 0;
+}
+
+int qeff_steps_open(struct qeff_steps *s, struct qeff_session *session, struct qeff_error *err)
+{
+	int rc;
+
+	*s = (struct qeff_steps){ .session = session };
+	s->num_steps = qeff_session_network(session)->num_specialisations;
+	s->step = calloc(s->num_steps + 1u, sizeof(*s->step));
+	rc = s->step ? find_cache(s, err) : qeff_error_set(err, -ENOMEM, "out of memory");
+	for (uint32_t i = 0; !rc && i < s->num_steps; i++)
+		rc = read_step(s, i, err);
+	if (!rc)
+		rc = sum_up(s, err);
+	if (rc)
+		qeff_steps_close(s);
+	return rc;
+}
+
+void qeff_steps_close(struct qeff_steps *s)
+{
+	free(s->step);
+	s->step = NULL;
+}
+
+/* The specialisation of the fewest tokens, then of the shortest context, that does it. */
+static const struct qeff_step *choose(const struct qeff_steps *s, uint32_t batch, size_t tokens,
+				      size_t context, bool all)
+{
+	const struct qeff_step *best = NULL;
+
+	for (uint32_t i = 0; i < s->num_steps; i++) {
+		const struct qeff_step *step = &s->step[i];
+
+		if (step->batch != batch || step->tokens < tokens || step->context < context ||
+		    (all && step->keep < tokens))
+			continue;
+		if (!best || step->tokens < best->tokens ||
+		    (step->tokens == best->tokens && step->context < best->context))
+			best = step;
+	}
+	return best;
+}
+
+/* The inputs whose shape is all that they say. */
+static int shape_inputs(struct qeff_steps *s, const struct qeff_step *step, struct qeff_error *err)
+{
+	const int32_t length[] = { (int32_t)step->context };
+	struct qeff_tensor tensor;
+	int64_t *keep;
+	int rc = 0;
+
+	if (qeff_session_find_input(s->session, "num_logits_to_keep") >= 0) {
+		rc = qeff_input_ids(s->session, "num_logits_to_keep", step->keep, 1, &keep, err);
+		for (uint32_t i = 0; !rc && i < step->keep; i++)
+			keep[i] = i;
+	}
+	if (!rc && qeff_session_find_input(s->session, "comp_ctx_lengths") >= 0)
+		rc = qeff_session_input(s->session, "comp_ctx_lengths", length, 1, &tensor, err);
+	return rc;
+}
+
+static int fill_inputs(struct qeff_steps *s, const struct qeff_step *step,
+		       const struct qeff_columns *columns, struct qeff_error *err)
+{
+	int64_t *ids, *positions, *slots = NULL;
+	int rc = qeff_input_ids(s->session, "input_ids", step->batch, step->tokens, &ids, err);
+
+	if (!rc)
+		rc = qeff_input_ids(s->session, "position_ids", step->batch, step->tokens,
+				    &positions, err);
+	if (!rc && s->by_slot)
+		rc = qeff_input_ids(s->session, "batch_index", step->batch, 1, &slots, err);
+	if (rc)
+		return rc;
+	for (size_t row = 0, at = 0; row < step->batch; row++) {
+		const struct qeff_columns *c = &columns[row];
+
+		if (slots)
+			slots[row] = c->slot;
+		for (size_t i = 0; i < step->tokens; i++, at++) {
+			ids[at] = i < c->count ? c->ids[i] : 0;
+			positions[at] = i < c->count ? (int64_t)(c->position + i) : -1;
+		}
+	}
+	return 0;
+}
+
+int qeff_steps_run(struct qeff_steps *s, uint32_t batch, const struct qeff_columns *columns,
+		   bool all, struct qeff_logits *logits, struct qeff_error *err)
+{
+	const struct qeff_step *step;
+	size_t tokens = 1, context = 1;
+	int rc;
+
+	for (uint32_t i = 0; i < batch; i++) {
+		size_t end = columns[i].position + columns[i].count;
+
+		tokens = columns[i].count > tokens ? columns[i].count : tokens;
+		context = columns[i].count && end > context ? end : context;
+	}
+	step = choose(s, batch, tokens, context, all);
+	if (!step)
+		return qeff_error_set(err, -EINVAL,
+				      "%s has no specialisation for %u sequences of %zu tokens up "
+				      "to position %zu",
+				      qeff_qpc_path(qeff_session_qpc(s->session)), batch, tokens,
+				      context - 1);
+	rc = fill_inputs(s, step, columns, err);
+	if (!rc)
+		rc = shape_inputs(s, step, err);
+	if (!rc)
+		rc = qeff_session_run(s->session, err);
+	if (!rc)
+		rc = qeff_output_floats(s->session, "logits",
+					(size_t)batch * step->keep * s->vocabulary, &logits->data,
+					err);
+	logits->keep = step->keep;
+	logits->vocabulary = s->vocabulary;
+	return rc;
+}
