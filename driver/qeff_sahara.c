@@ -290,8 +290,10 @@ static void qeff_sahara_remove(struct mhi_device *mhi_dev)
 	WRITE_ONCE(sahara->closing, true);
 	wake_up_all(&sahara->sent);
 	cancel_work_sync(&sahara->work);
-	qeff_sahara_drop_image(sahara);
 	mhi_unprepare_from_transfer(mhi_dev);
+	/* A packet may have come between the two. */
+	cancel_work_sync(&sahara->work);
+	qeff_sahara_drop_image(sahara);
 }
 
 static const struct mhi_device_id qeff_sahara_ids[] = { { .chan = "QEFF_SAHARA" }, {} };
