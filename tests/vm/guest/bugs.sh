@@ -52,8 +52,7 @@ title() { # number
     esac
 }
 
-# The second card is there for those who want it: no driver has it by itself.
-echo none >"/sys/bus/pci/devices/$second/driver_override"
+# The second card is there for those who want it: no driver has it by itself (load).
 bind_second() {
     echo qeff >"/sys/bus/pci/devices/$second/driver_override"
     echo "$second" >$drivers/bind
@@ -73,7 +72,7 @@ with_second() { # number
 # Its boot image is missing: it stays as it is, offline, and can be removed like any other.
 never_booted() {
     # only from power-on does it need that
-    echo 1 >"/sys/bus/pci/devices/$second/reset"
+    echo 1 >"/sys/bus/pci/devices/$second/reset" || return 1
     mv /lib/firmware/qcom/aic100/sbl.bin /tmp/
     for i in 1 2 3; do
         bind_second || return 1
@@ -128,7 +127,11 @@ row() { # number
     }
 }
 
+# As it was before the first test, whatever a mutant has left.
 load() { # module
+    echo none >"/sys/bus/pci/devices/$second/driver_override"
+    echo 1 >"/sys/bus/pci/devices/$second/reset"
+    [ ! -e /tmp/sbl.bin ] || mv /tmp/sbl.bin /lib/firmware/qcom/aic100/
     insmod "$1" && within 30 online "$first" || return 1
     echo 1 >/sys/module/qeff/parameters/control_resp_timeout_s
 }
