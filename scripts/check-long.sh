@@ -8,3 +8,6 @@ build=$1
 scripts/check-fuzz.sh "$build" 100000 60
 scripts/check-tsan.sh "$build"
 scripts/check.sh "$build" long
+# The tests of known driver bugs see each bug; 77: not on this machine.
+tests/vm/deps.sh
+tests/vm/mutations.sh "$build" 6.12 || [ $? -eq 77 ]
