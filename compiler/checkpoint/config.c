@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const json_t *value_of(const struct qeff_config *config, const char *key)
 {
@@ -163,6 +164,51 @@ int qeff_config_ints(const struct qeff_config *config, const char *key, int64_t 
 	return 0;
 }
 
+int qeff_config_floats(const struct qeff_config *config, const char *key, double min, double max,
+		       size_t count, double *values, struct qeff_error *err)
+{
+	const json_t *json = value_of(config, key);
+
+	if (!json)
+		return qeff_config_require(config, key, err);
+	if (!json_is_array(json))
+		return wrong_kind(config, key, json, "a list of numbers", err);
+	if (json_array_size(json) != count)
+		return qeff_error_set(err, -EINVAL, "%s: \"%s%s\" lists %zu numbers, expected %zu",
+				      config->file, config->path, key, json_array_size(json),
+				      count);
+	for (size_t i = 0; i < count; i++) {
+		const json_t *item = json_array_get(json, i);
+
+		if (!json_is_number(item))
+			return wrong_kind(config, key, item, "a list of numbers", err);
+		values[i] = json_number_value(item);
+		if (!isfinite(values[i]) || values[i] < min || values[i] > max)
+			return qeff_error_set(err, -EINVAL, "%s: \"%s%s\" has %g, expected %g to %g",
+					      config->file, config->path, key, values[i], min, max);
+	}
+	return 0;
+}
+
+int qeff_config_string_of(const struct qeff_config *config, const char *key, size_t index,
+			  const char **value, struct qeff_error *err)
+{
+	const json_t *json = value_of(config, key), *item;
+
+	if (!json)
+		return 0;
+	item = json_array_get(json, index);
+	if (!json_is_array(json))
+		return wrong_kind(config, key, json, "a list of strings", err);
+	if (!item)
+		return qeff_error_set(err, -EINVAL, "%s: \"%s%s\" has no entry %zu", config->file,
+				      config->path, key, index);
+	if (!json_is_string(item))
+		return wrong_kind(config, key, item, "a list of strings", err);
+	*value = json_string_value(item);
+	return 0;
+}
+
 int qeff_config_object(const struct qeff_config *config, const char *key, const char *path,
 		       struct qeff_config *object, struct qeff_error *err)
 {
@@ -174,6 +220,51 @@ int qeff_config_object(const struct qeff_config *config, const char *key, const 
 	if (!json_is_object(json))
 		return wrong_kind(config, key, json, "an object", err);
 	object->json = json;
+	return 0;
+}
+
+bool qeff_config_is_null(const struct qeff_config *config, const char *key)
+{
+	return config->json && json_is_null(json_object_get(config->json, key));
+}
+
+size_t qeff_config_size(const struct qeff_config *config)
+{
+	return config->json ? json_object_size(config->json) : 0;
+}
+
+/* "a | b" */
+static bool names_between_bars(const char *text, const char *name)
+{
+	size_t length = strlen(name), found;
+
+	for (; *text; text += found + (text[found] != 0)) {
+		text += strspn(text, " ");
+		found = strcspn(text, " |");
+		if (found == length && !memcmp(text, name, length))
+			return true;
+	}
+	return false;
+}
+
+int qeff_config_lists(const struct qeff_config *config, const char *key, const char *name,
+		      bool *lists, struct qeff_error *err)
+{
+	const json_t *json = value_of(config, key), *item;
+	size_t i;
+
+	if (!json)
+		return 0;
+	*lists = json_is_string(json) && names_between_bars(json_string_value(json), name);
+	if (json_is_string(json))
+		return 0;
+	if (!json_is_array(json))
+		return wrong_kind(config, key, json, "names", err);
+	json_array_foreach (json, i, item) {
+		if (!json_is_string(item))
+			return wrong_kind(config, key, item, "names", err);
+		*lists = *lists || !strcmp(json_string_value(item), name);
+	}
 	return 0;
 }
 

@@ -51,6 +51,20 @@ int qeff_config_first_string(const struct qeff_config *config, const char *key, 
 /* One integer, or a list of up to @capacity of them; an absent key leaves @count alone. */
 int qeff_config_ints(const struct qeff_config *config, const char *key, int64_t min, int64_t max,
 		     size_t capacity, int64_t *values, size_t *count, struct qeff_error *err);
+/* Whether the key is there, and null: which reads as absent elsewhere. */
+bool qeff_config_is_null(const struct qeff_config *config, const char *key);
+/* How many keys it has. */
+size_t qeff_config_size(const struct qeff_config *config);
+/* Whether @key lists @name: in a list of strings, or in one string with bars between names. An absent
+ * key leaves @lists alone. */
+int qeff_config_lists(const struct qeff_config *config, const char *key, const char *name,
+		      bool *lists, struct qeff_error *err);
+/* A list of exactly @count numbers; the key must be there. */
+int qeff_config_floats(const struct qeff_config *config, const char *key, double min, double max,
+		       size_t count, double *values, struct qeff_error *err);
+/* Entry @index of a list of strings; an absent key leaves @value alone. The string is borrowed. */
+int qeff_config_string_of(const struct qeff_config *config, const char *key, size_t index,
+			  const char **value, struct qeff_error *err);
 /* The object at @key; @path is its path for messages ("rope_scaling."). Absent: an empty @object.
  */
 int qeff_config_object(const struct qeff_config *config, const char *key, const char *path,

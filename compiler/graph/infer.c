@@ -292,6 +292,42 @@ int infer_reshape(const struct qeff_node *node, struct qeff_op_result *result,
 	return 0;
 }
 
+/* Ranges of numbered dimensions: starts, ends, axes and steps are constants; steps are positive. */
+int infer_slice(const struct qeff_node *node, struct qeff_op_result *result, struct qeff_error *err)
+{
+	const int64_t *lists[4] = { NULL }; /* starts, ends, axes, steps */
+	uint32_t count = 0, n;
+	int ret = 0;
+
+	for (uint32_t i = 0; i < 4 && !ret; i++) {
+		if (!qeff_node_input(node, i + 1))
+			continue;
+		ret = constant_ints(node, i + 1, &lists[i], &n, err);
+		if (!ret && i && n != count)
+			ret = wrong(node, i + 1, "as many numbers as input 1 has", err);
+		count = n;
+	}
+	same_as(node, 0, result);
+	for (uint32_t i = 0; i < count && !ret; i++) {
+		int axis = normal_axis(lists[2] ? lists[2][i] : i, result->shape.rank);
+		int64_t step = lists[3] ? lists[3][i] : 1, size, begin, end;
+
+		if (axis < 0 || step < 1 || result->shape.dims[axis].symbol)
+			return qeff_error_set(err, -EINVAL,
+					      "cannot take every %lldth of axis %d of input 0",
+					      (long long)step, axis);
+		size = result->shape.dims[axis].size;
+		begin = lists[0][i] < 0 ? lists[0][i] + size : lists[0][i];
+		end = lists[1][i] < 0 ? lists[1][i] + size : lists[1][i];
+		end = end > size ? size : end;
+		if (begin < 0 || begin >= end)
+			return qeff_error_set(err, -EINVAL, "takes nothing of axis %d of input 0",
+					      axis);
+		result->shape.dims[axis] = qeff_dim_of((end - begin - 1) / step + 1);
+	}
+	return ret;
+}
+
 /* LayerNormalization over the last axis, and RMSNorm: vectors as long as that axis. */
 int infer_norm(const struct qeff_node *node, struct qeff_op_result *result, struct qeff_error *err)
 {

@@ -17,6 +17,7 @@ DECLARE_INFER(reduce);
 DECLARE_INFER(gather);
 DECLARE_INFER(transpose);
 DECLARE_INFER(reshape);
+DECLARE_INFER(slice);
 DECLARE_INFER(norm);
 DECLARE_INFER(l2_normalize);
 DECLARE_INFER(mask_to_positions);

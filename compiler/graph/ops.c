@@ -29,6 +29,7 @@ const struct qeff_op qeff_ops[] = {
 	{ "Gather", 2, 2, { { "axis", INT, false } }, infer_gather },
 	{ "Transpose", 1, 1, { { "perm", INTS, true } }, infer_transpose },
 	{ "Reshape", 2, 2, { { 0 } }, infer_reshape },
+	{ "Slice", 3, 5, { { 0 } }, infer_slice },
 	{ "LayerNormalization",
 	  2,
 	  3,

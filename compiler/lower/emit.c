@@ -66,17 +66,24 @@ static int write_zeros(struct emitter *e, uint64_t to)
 
 static int write_table(struct emitter *e, const struct lower_table *table)
 {
+	const struct lower_view *view = &table->view;
 	uint64_t left = (uint64_t)table->rows * table->columns;
-	size_t element = table->stored == QEFF_NSP_F32 ? 4 : 2;
-	const uint8_t *from = table->data;
+	uint32_t row = 0, column = 0;
 	float buffer[1024];
 	int rc = write_zeros(e, table->offset);
 
 	while (!rc && left) {
 		uint64_t count = left < 1024 ? left : 1024;
 
-		for (uint64_t i = 0; i < count; i++, from += element)
-			buffer[i] = qeff_nsp_load(from, table->stored);
+		for (uint64_t i = 0; i < count; i++) {
+			buffer[i] = qeff_nsp_load(lower_view_row(view, row) +
+							  column * view->column_stride,
+						  view->stored);
+			if (++column == view->columns) {
+				column = 0;
+				row++;
+			}
+		}
 		rc = write_bytes(e, buffer, count * sizeof(float));
 		left -= count;
 	}
@@ -88,7 +95,7 @@ static int write_table(struct emitter *e, const struct lower_table *table)
 static bool only_reader(const struct qeff_lowering *l, uint32_t w)
 {
 	for (uint32_t i = 0; i < l->num_weights; i++)
-		if (i != w && l->weights[i].data == l->weights[w].data)
+		if (i != w && l->weights[i].view.data == l->weights[w].view.data)
 			return false;
 	return true;
 }
@@ -101,7 +108,7 @@ static int list_chunks(struct emitter *e)
 			const struct lower_run *run = &weight->run[nsp];
 			uint64_t most = CHUNK_BYTES / weight->panel_bytes;
 			/* Transposed panels are spread over the whole matrix. */
-			bool last_use = weight->output_stride >= weight->input_stride &&
+			bool last_use = weight->view.row_stride >= weight->view.column_stride &&
 					only_reader(e->l, w);
 
 			for (uint32_t p = 0; p < run->panels;) {
@@ -128,24 +135,30 @@ static int list_chunks(struct emitter *e)
 static void pack_chunk(const struct emitter *e, const struct chunk *chunk, uint8_t *to)
 {
 	const struct lower_weight *w = &e->l->weights[chunk->weight];
-	uint64_t first = (uint64_t)chunk->first * QEFF_NSP_PANEL, end;
+	const struct lower_view *view = &w->view;
+	uint32_t first = chunk->first * QEFF_NSP_PANEL, end;
+	const uint8_t *from, *to_row;
 
 	for (uint32_t p = 0; p < chunk->panels; p++, to += w->panel_bytes) {
-		struct qeff_nsp_weights panel;
+		struct qeff_nsp_weights panel = { .input_stride = view->column_stride,
+						  .type = view->stored };
 
-		qeff_nsp_weights_of(&panel, w->data, w->stored, w->output_stride, w->input_stride,
-				    (chunk->first + p) * QEFF_NSP_PANEL, w->outputs);
+		for (uint32_t i = 0; i < QEFF_NSP_PANEL; i++) {
+			uint32_t output = first + p * QEFF_NSP_PANEL + i;
+
+			if (output < w->outputs)
+				panel.rows[i] = lower_view_row(view, output);
+		}
 		qeff_nsp_pack_panel(to, w->type, w->inputs, w->scale_group, &panel);
 	}
-	/* Transposed weights are spread over the whole matrix, which the next chunk reads as well.
-	 */
-	if (!e->sink->release || w->output_stride < w->input_stride)
+	if (!e->sink->release || !chunk->last_use)
 		return;
-	end = first + (uint64_t)chunk->panels * QEFF_NSP_PANEL;
+	end = first + chunk->panels * QEFF_NSP_PANEL;
 	if (end > w->outputs)
 		end = w->outputs;
-	e->sink->release(e->sink->user, w->data + first * w->output_stride,
-			 (end - first) * w->output_stride);
+	from = lower_view_row(view, first);
+	to_row = lower_view_row(view, end - 1) + view->row_stride;
+	e->sink->release(e->sink->user, from, (size_t)(to_row - from));
 }
 
 static void *work(void *argument)

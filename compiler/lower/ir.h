@@ -7,6 +7,7 @@
 #define QEFF_LOWER_IR_H
 
 #include "lower/lower.h"
+#include "lower/view.h"
 #include "nsp/pack.h"
 #include "util/checked.h"
 
@@ -105,32 +106,26 @@ struct lower_run {
 
 /**
  * struct lower_weight - a matrix w[outputs][inputs] that is packed into panels
- * @name: borrowed
- * @data, @stored: where it lies, and the type there
- * @output_stride, @input_stride: bytes from an output (input) to the next there
+ * @view: where it lies: a row is an output
  * @type: enum qeff_nsp_type of the panels
  * @scale_group: of int8, else 0
  * @panel_bytes, @panels: bytes of a panel, how many
  * @cost_phase: a phase of the first specialisation that uses it
  */
 struct lower_weight {
-	const char *name;
-	const uint8_t *data;
-	uint8_t stored;
+	struct lower_view view;
 	uint8_t type;
 	uint32_t scale_group;
-	uint64_t output_stride, input_stride;
 	uint32_t outputs, inputs;
 	uint64_t panel_bytes;
 	uint32_t panels;
 	struct lower_run run[QEFF_NSP_MAX_NSPS];
 };
 
-/* Rows of f32 that all NSPs share: vectors, rotary and position tables. */
+/* Rows of f32 that all NSPs share: vectors, rotary and position tables; the numbers of @view in
+ * order. */
 struct lower_table {
-	const char *name;
-	const uint8_t *data;
-	uint8_t stored; /* enum qeff_nsp_type there */
+	struct lower_view view;
 	uint32_t rows, columns;
 	uint64_t offset; /* in the constants */
 };

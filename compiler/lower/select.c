@@ -89,29 +89,11 @@ int qeff_select_write(struct select *s, struct lower_op *op, const struct qeff_v
 	return 0;
 }
 
-static bool storage_type(const struct qeff_value *value, uint8_t *type)
-{
-	switch (value->stored_type) {
-	case QEFF_GRAPH_F32:
-		*type = QEFF_NSP_F32;
-		return true;
-	case QEFF_GRAPH_F16:
-		*type = QEFF_NSP_F16;
-		return true;
-	case QEFF_GRAPH_BF16:
-		*type = QEFF_NSP_BF16;
-		return true;
-	default:
-		return false;
-	}
-}
-
 bool qeff_select_is_float(const struct qeff_value *value)
 {
-	uint8_t type;
+	struct lower_view view;
 
-	return value && value->is_initialiser && value->type == QEFF_GRAPH_F32 &&
-	       storage_type(value, &type);
+	return lower_view_of(value, false, &view);
 }
 
 int qeff_select_table(struct select *s, const struct qeff_node *node,
@@ -119,17 +101,16 @@ int qeff_select_table(struct select *s, const struct qeff_node *node,
 		      struct lower_ref *ref)
 {
 	struct lower_table *table;
-	uint64_t elements;
-	uint8_t stored;
+	struct lower_view view;
 
-	if (!qeff_select_is_float(value) || !storage_type(value, &stored) ||
-	    !qeff_graph_shape_elements(&value->shape, &elements) ||
-	    elements != (uint64_t)rows * columns || columns > QEFF_NSP_MAX_WIDTH)
+	if (!lower_view_of(value, false, &view) ||
+	    (uint64_t)view.rows * view.columns != (uint64_t)rows * columns ||
+	    columns > QEFF_NSP_MAX_WIDTH)
 		return qeff_select_refuse(s, node, "%s is not an initialiser of %u x %u floats",
 					  value ? value->name : "an input", rows, columns);
 	for (uint32_t i = 0; i < s->l->num_tables; i++) {
 		table = &s->l->tables[i];
-		if (table->data == value->data && table->stored == stored && table->rows == rows &&
+		if (lower_view_equal(&table->view, &view) && table->rows == rows &&
 		    table->columns == columns) {
 			*ref = (struct lower_ref){ LOWER_REF_TABLE, i };
 			return 0;
@@ -138,9 +119,7 @@ int qeff_select_table(struct select *s, const struct qeff_node *node,
 	table = LOWER_GROW(s->l->tables, s->l->num_tables);
 	if (!table)
 		return lower_no_memory(s->err);
-	table->name = value->name;
-	table->data = value->data;
-	table->stored = stored;
+	table->view = view;
 	table->rows = rows;
 	table->columns = columns;
 	*ref = (struct lower_ref){ LOWER_REF_TABLE, s->l->num_tables - 1 };
@@ -167,25 +146,20 @@ int qeff_select_weight(struct select *s, const struct qeff_node *node,
 		       const struct qeff_value *value, bool transposed, bool lookup,
 		       uint32_t *weight)
 {
-	int64_t outputs = qeff_select_dim(value, transposed ? 1 : 0);
-	int64_t inputs = qeff_select_dim(value, transposed ? 0 : 1);
 	struct lower_weight *w;
-	size_t element;
-	uint8_t stored, type;
+	struct lower_view view;
+	uint8_t type;
 
-	if (!qeff_select_is_float(value) || !storage_type(value, &stored) || value->shape.rank != 2)
+	if (!value || value->shape.rank != 2 || !lower_view_of(value, transposed, &view))
 		return qeff_select_refuse(s, node, "%s is not a matrix of floats",
 					  value ? value->name : "an input");
-	if (outputs > QEFF_NSP_MAX_WIDTH || inputs > QEFF_NSP_MAX_WIDTH)
-		return qeff_select_refuse(s, node, "%s is %lld x %lld, at most %u are possible",
-					  value->name, (long long)outputs, (long long)inputs,
-					  QEFF_NSP_MAX_WIDTH);
-	element = stored == QEFF_NSP_F32 ? 4 : 2;
-	type = packed_type(s, node, stored, lookup);
+	if (view.rows > QEFF_NSP_MAX_WIDTH || view.columns > QEFF_NSP_MAX_WIDTH)
+		return qeff_select_refuse(s, node, "%s is %u x %u, at most %u are possible",
+					  value->name, view.rows, view.columns, QEFF_NSP_MAX_WIDTH);
+	type = packed_type(s, node, view.stored, lookup);
 	for (uint32_t i = 0; i < s->l->num_weights; i++) {
 		w = &s->l->weights[i];
-		if (w->data == value->data && w->type == type && w->outputs == outputs &&
-		    w->inputs == inputs && (w->input_stride == element) == !transposed) {
+		if (w->type == type && lower_view_equal(&w->view, &view)) {
 			*weight = i;
 			return 0;
 		}
@@ -193,15 +167,11 @@ int qeff_select_weight(struct select *s, const struct qeff_node *node,
 	w = LOWER_GROW(s->l->weights, s->l->num_weights);
 	if (!w)
 		return lower_no_memory(s->err);
-	w->name = value->name;
-	w->data = value->data;
-	w->stored = stored;
+	w->view = view;
 	w->type = type;
 	w->scale_group = type == QEFF_NSP_I8 ? QEFF_LOWER_SCALE_GROUP : 0;
-	w->outputs = (uint32_t)outputs;
-	w->inputs = (uint32_t)inputs;
-	w->output_stride = transposed ? element : element * (uint64_t)inputs;
-	w->input_stride = transposed ? element * (uint64_t)outputs : element;
+	w->outputs = view.rows;
+	w->inputs = view.columns;
 	w->panel_bytes = qeff_nsp_panel_bytes(w->type, w->inputs, w->scale_group);
 	w->panels = (w->outputs + QEFF_NSP_PANEL - 1) / QEFF_NSP_PANEL;
 	*weight = s->l->num_weights - 1;
@@ -392,7 +362,7 @@ static int select_transpose(struct select *s, const struct qeff_node *node)
 	const struct qeff_value *x = qeff_node_input(node, 0);
 	static const int64_t swap[] = { 0, 2, 1, 3 };
 
-	if (x->is_initialiser)
+	if (lower_is_view(x))
 		return 0; /* its readers look through it */
 	if (!perm || perm->count != 4 || memcmp(perm->ints, swap, sizeof(swap)) ||
 	    qeff_select_tensor(s, x) == LOWER_NONE)
@@ -407,6 +377,8 @@ static int select_reshape(struct select *s, const struct qeff_node *node)
 	const struct qeff_value *x = qeff_node_input(node, 0);
 	const struct qeff_value *y = node->outputs[0];
 
+	if (lower_is_view(x))
+		return 0;
 	if (qeff_select_tensor(s, x) == LOWER_NONE || s->slots[x->index].head_major ||
 	    x->shape.rank < 2 || y->shape.rank < 2 ||
 	    qeff_select_dim(x, 0) != qeff_select_dim(y, 0) ||
@@ -414,6 +386,13 @@ static int select_reshape(struct select *s, const struct qeff_node *node)
 		return qeff_select_refuse(s, node, "only columns can be split or merged");
 	s->slots[y->index] = s->slots[x->index];
 	return 0;
+}
+
+static int select_slice(struct select *s, const struct qeff_node *node)
+{
+	if (lower_is_view(qeff_node_input(node, 0)))
+		return 0;
+	return qeff_select_refuse(s, node, "only weights can be cut");
 }
 
 static int reduce(struct select *s, const struct qeff_node *node, uint8_t kind)
@@ -495,6 +474,7 @@ static const struct {
 	{ "Gather", select_gather },
 	{ "LayerNormalization", select_layer_norm },
 	{ "Reshape", select_reshape },
+	{ "Slice", select_slice },
 	{ "Transpose", select_transpose },
 	{ "qeff.Attention", qeff_select_attention },
 	{ "qeff.DisentangledAttention", qeff_select_disentangled },

@@ -71,14 +71,14 @@ void qeff_select_read(struct lower_op *op, uint32_t operand, uint32_t tensor);
 int qeff_select_write(struct select *s, struct lower_op *op, const struct qeff_value *value,
 		      uint8_t domain, uint32_t width, bool head_major);
 
-/* An initialiser that holds floats. */
+/* A view of floats of the checkpoint. */
 bool qeff_select_is_float(const struct qeff_value *value);
 /* Its numbers as rows of a table of the shared region. */
 int qeff_select_table(struct select *s, const struct qeff_node *node,
 		      const struct qeff_value *value, uint32_t rows, uint32_t columns,
 		      struct lower_ref *ref);
-/* Its numbers as packed weights of @node's precision, for products or @lookup; @transposed: it lies
- * as [inputs][outputs]. */
+/* Its numbers as packed weights of @node's precision, for products or @lookup; @transposed: the
+ * graph has it as [inputs, outputs]. */
 int qeff_select_weight(struct select *s, const struct qeff_node *node,
 		       const struct qeff_value *value, bool transposed, bool lookup,
 		       uint32_t *weight);

@@ -87,7 +87,7 @@ static int add_operand(struct select *s, const struct qeff_node *node, struct lo
 {
 	const struct qeff_value *value = qeff_node_input(node, index);
 	uint32_t tensor = qeff_select_tensor(s, value);
-	uint64_t elements;
+	struct lower_view view;
 
 	*reg = (uint8_t)index;
 	if (tensor != LOWER_NONE) {
@@ -97,23 +97,18 @@ static int add_operand(struct select *s, const struct qeff_node *node, struct lo
 		qeff_select_read(op, index, tensor);
 		return 0;
 	}
-	if (!qeff_select_is_float(value) || !qeff_graph_shape_elements(&value->shape, &elements))
+	if (!lower_view_of(value, false, &view))
 		return qeff_select_refuse(s, node, "%s is neither an activation nor a weight",
 					  value->name);
-	if (elements != 1)
+	if (view.rows != 1 || view.columns != 1)
 		return qeff_select_table(s, node, value, 1, width, &op->in[index]);
 	*reg = (uint8_t)(4 + index);
-	return add_instruction(
-		s, op,
-		(struct qeff_nsp_instruction){
-			.code = QEFF_NSP_I_CONST,
-			.dst = *reg,
-			.imm = qeff_nsp_load(value->data, value->stored_type == QEFF_GRAPH_F32
-								  ? QEFF_NSP_F32
-							  : value->stored_type == QEFF_GRAPH_F16
-								  ? QEFF_NSP_F16
-								  : QEFF_NSP_BF16),
-		});
+	return add_instruction(s, op,
+			       (struct qeff_nsp_instruction){
+				       .code = QEFF_NSP_I_CONST,
+				       .dst = *reg,
+				       .imm = qeff_nsp_load(view.data, view.stored),
+			       });
 }
 
 int qeff_select_pointwise(struct select *s, const struct qeff_node *node)

@@ -21,23 +21,6 @@ static const struct qeff_value *other_input(const struct qeff_node *node,
 	return qeff_node_input(node, qeff_node_input(node, 0) == value ? 1 : 0);
 }
 
-/* The initialiser that is the right side, and whether it lies as [inputs][outputs]. */
-static const struct qeff_value *weight_of(const struct qeff_node *node, bool *transposed)
-{
-	const struct qeff_value *b = qeff_node_input(node, 1);
-
-	*transposed = true;
-	if (qeff_node_is(b->producer, "Transpose") && b->shape.rank == 2) {
-		const struct qeff_attribute *perm = qeff_node_attribute(b->producer, "perm");
-
-		if (perm && (perm->count != 2 || perm->ints[0] != 1))
-			return NULL;
-		*transposed = false;
-		b = qeff_node_input(b->producer, 0);
-	}
-	return b->is_initialiser ? b : NULL;
-}
-
 bool qeff_select_function(const struct qeff_node *node, uint8_t *function)
 {
 	static const struct {
@@ -217,21 +200,20 @@ int qeff_select_emit_product(struct select *s, const struct select_matmul *m)
 	const struct lower_weight *w;
 	struct lower_op *op;
 	uint32_t in, outputs;
-	bool transposed;
 	uint8_t domain;
 	int rc = qeff_select_input(s, m->node, 0, &in);
 
 	if (rc)
 		return rc;
-	weight = weight_of(m->node, &transposed);
-	if (!weight || s->slots[qeff_node_input(m->node, 0)->index].head_major)
+	weight = qeff_node_input(m->node, 1);
+	if (!lower_is_view(weight) || s->slots[qeff_node_input(m->node, 0)->index].head_major)
 		return qeff_select_refuse(s, m->node,
 					  "it multiplies rows by a weight of the checkpoint only");
 	domain = s->spec->tensors[in].domain;
 	op = qeff_select_op(s, m->node, QEFF_NSP_MATMUL, domain);
 	if (!op)
 		return -ENOMEM;
-	rc = qeff_select_weight(s, m->node, weight, transposed, false, &op->weight);
+	rc = qeff_select_weight(s, m->node, weight, true, false, &op->weight);
 	if (rc)
 		return rc;
 	w = &s->l->weights[op->weight];

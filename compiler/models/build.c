@@ -2,6 +2,8 @@
 /* The pieces that models are made of. */
 #include "models/build.h"
 
+#include "nsp/pack.h"
+
 #include <float.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -206,30 +208,81 @@ struct qeff_value *model_embedding(struct model_build *b, const char *module, ui
 	return model_binary(b, "Gather", module, table, indices);
 }
 
-struct qeff_value *model_linear(struct model_build *b, const char *module, const char *output,
-				struct qeff_value *x, uint32_t inputs, uint32_t outputs, bool bias)
+static struct qeff_value *reshape(struct model_build *b, const char *name, struct qeff_value *x,
+				  uint32_t rank, const int64_t *shape)
+{
+	return model_binary(b, "Reshape", name, x, integers(b, rank, shape));
+}
+
+/* [begin, end) of dimension @axis */
+static struct qeff_value *slice(struct model_build *b, const char *name, struct qeff_value *x,
+				int64_t begin, int64_t end, int64_t axis)
+{
+	struct qeff_value *const inputs[] = { x, integers(b, 1, &begin), integers(b, 1, &end),
+					      integers(b, 1, &axis) };
+
+	return qeff_graph_node(b->graph, "Slice", name, 4, inputs, 0, NULL);
+}
+
+struct qeff_value *model_part(struct model_build *b, const char *name,
+			      const struct model_part *part, uint32_t inputs, bool transposed)
+{
+	int64_t all = (int64_t)part->groups * part->group_rows;
+	const int64_t dims[2] = { transposed ? inputs : all, transposed ? all : inputs };
+	const int64_t grouped[3] = { part->groups, part->group_rows, inputs };
+	const int64_t flat[2] = { (int64_t)part->groups * part->rows, inputs };
+	uint32_t rank = inputs ? 2 : 1, end = part->first + part->rows;
+	struct qeff_value *x = model_weight(b, name, rank, dims);
+	struct model_name at = model_name("%s/%u:%u", name, part->first, end);
+
+	if (part->rows == part->group_rows)
+		return x;
+	if (part->groups == 1)
+		return slice(b, at.text, x, part->first, end, transposed);
+	x = reshape(b, model_name("%s/groups", at.text).text, x, rank + 1, grouped);
+	x = slice(b, model_name("%s/taken", at.text).text, x, part->first, end, 1);
+	return reshape(b, at.text, x, rank, flat);
+}
+
+struct qeff_value *model_linear_part(struct model_build *b, const char *module, const char *output,
+				     struct qeff_value *x, uint32_t inputs,
+				     const struct model_part *part, bool bias, bool transposed)
 {
 	static const int64_t perm[] = { 1, 0 };
 	const struct qeff_attribute attributes[] = { QEFF_INTS("perm", 2, perm) };
-	const int64_t dims[] = { outputs, inputs }, bias_dims[] = { outputs };
 	struct model_name product = model_name(bias ? "%s/product" : "%s", output);
 	struct qeff_value *weight, *y;
 
-	weight = model_weight(b, model_name("%s.weight", module).text, 2, dims);
-	weight = qeff_graph_node(b->graph, "Transpose", model_name("%s.weight/t", module).text, 1,
-				 &weight, 1, attributes);
+	weight = model_part(b, model_name("%s.weight", module).text, part, inputs, transposed);
+	if (!transposed && !model_failed(b))
+		weight = qeff_graph_node(b->graph, "Transpose",
+					 model_name("%s/t", weight->name).text, 1, &weight, 1,
+					 attributes);
 	y = model_binary(b, "MatMul", product.text, x, weight);
 	if (!bias)
 		return y;
 	return model_binary(b, "Add", output, y,
-			    model_weight(b, model_name("%s.bias", module).text, 1, bias_dims));
+			    model_part(b, model_name("%s.bias", module).text, part, 0, false));
 }
 
-struct qeff_value *model_rms_norm(struct model_build *b, const char *module, struct qeff_value *x,
-				  uint32_t width, float epsilon)
+struct qeff_value *model_linear(struct model_build *b, const char *module, const char *output,
+				struct qeff_value *x, uint32_t inputs, uint32_t outputs, bool bias)
+{
+	const struct model_part whole = { 1, outputs, 0, outputs };
+
+	return model_linear_part(b, module, output, x, inputs, &whole, bias, false);
+}
+
+struct qeff_value *model_scale(struct model_build *b, const char *name, struct qeff_value *x,
+			       double factor)
+{
+	return factor == 1 ? x : model_binary(b, "Mul", name, x, model_scalar(b, (float)factor));
+}
+
+static struct qeff_value *rms_norm(struct model_build *b, const char *module, struct qeff_value *x,
+				   struct qeff_value *weight, float epsilon)
 {
 	static const int64_t last[] = { -1 };
-	const int64_t dims[] = { width };
 	struct qeff_value *y;
 
 	y = model_binary(b, "Pow", model_name("%s/square", module).text, x, model_scalar(b, 2));
@@ -238,20 +291,54 @@ struct qeff_value *model_rms_norm(struct model_build *b, const char *module, str
 	y = model_binary(b, "Add", model_name("%s/sum", module).text, y, model_scalar(b, epsilon));
 	y = model_unary(b, "Sqrt", model_name("%s/root", module).text, y);
 	y = model_binary(b, "Div", model_name("%s/normal", module).text, x, y);
-	return model_binary(b, "Mul", module, y,
-			    model_weight(b, model_name("%s.weight", module).text, 1, dims));
+	return model_binary(b, "Mul", module, y, weight);
+}
+
+struct qeff_value *model_rms_norm(struct model_build *b, const char *module, struct qeff_value *x,
+				  uint32_t width, float epsilon)
+{
+	const int64_t dims[] = { width };
+
+	return rms_norm(b, module, x,
+			model_weight(b, model_name("%s.weight", module).text, 1, dims), epsilon);
+}
+
+static float number_at(const struct qeff_value *value, uint32_t i)
+{
+	enum qeff_nsp_type type = value->stored_type == QEFF_GRAPH_F16	  ? QEFF_NSP_F16
+				  : value->stored_type == QEFF_GRAPH_BF16 ? QEFF_NSP_BF16
+									  : QEFF_NSP_F32;
+
+	return qeff_nsp_load((const uint8_t *)value->data +
+				     i * qeff_graph_type_bytes(value->stored_type),
+			     type);
+}
+
+struct qeff_value *model_rms_norm_plus_one(struct model_build *b, const char *module,
+					   struct qeff_value *x, uint32_t width, float epsilon)
+{
+	const int64_t dims[] = { width };
+	struct model_name name = model_name("%s.weight", module);
+	struct qeff_value *excess = model_weight(b, name.text, 1, dims), *weight;
+	void *data;
+
+	if (model_failed(b))
+		return NULL;
+	weight = qeff_graph_constant(b->graph, model_name("%s/plus_one", name.text).text,
+				     QEFF_GRAPH_F32, 1, dims, &data);
+	for (uint32_t i = 0; weight && i < width; i++)
+		((float *)data)[i] = 1 + number_at(excess, i);
+	return rms_norm(b, module, x, weight, epsilon);
 }
 
 /* The oldest checkpoints call weight and bias of a norm gamma and beta. */
-static struct qeff_value *norm_weight(struct model_build *b, const char *module, const char *name,
-				      const char *old_name, uint32_t width)
+static struct model_name norm_weight(struct model_build *b, const char *module, const char *name,
+				     const char *old_name)
 {
-	const int64_t dims[] = { width };
 	struct model_name now = model_name("%s.%s", module, name);
 	struct model_name old = model_name("%s.%s", module, old_name);
-	bool is_old = !model_has(b, now.text) && model_has(b, old.text);
 
-	return model_weight(b, is_old ? old.text : now.text, 1, dims);
+	return !model_has(b, now.text) && model_has(b, old.text) ? old : now;
 }
 
 struct qeff_value *model_layer_norm(struct model_build *b, const char *module, const char *output,
@@ -259,8 +346,14 @@ struct qeff_value *model_layer_norm(struct model_build *b, const char *module, c
 {
 	const struct qeff_attribute attributes[] = { QEFF_INT("axis", -1),
 						     QEFF_FLOAT("epsilon", epsilon) };
-	struct qeff_value *const inputs[] = { x, norm_weight(b, module, "weight", "gamma", width),
-					      norm_weight(b, module, "bias", "beta", width) };
+	struct model_name weight = norm_weight(b, module, "weight", "gamma");
+	struct model_name bias = norm_weight(b, module, "bias", "beta");
+	const int64_t dims[] = { width };
+	struct qeff_value *const inputs[] = {
+		x,
+		model_weight(b, weight.text, 1, dims),
+		model_has(b, bias.text) ? model_weight(b, bias.text, 1, dims) : NULL,
+	};
 
 	return qeff_graph_node(b->graph, "LayerNormalization", output, 3, inputs, 2, attributes);
 }

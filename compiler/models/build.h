@@ -12,6 +12,7 @@
 #include "models/models.h"
 
 struct model_build;
+struct decoder_row; /* models/decoder.h */
 
 /* A key of config.json that changes the computation, and its only handled value, as JSON (NULL:
  * none). */
@@ -28,7 +29,7 @@ struct model_expectation {
  * @expectations: ends with a NULL key
  * @ignored: patterns of tensors that a checkpoint may have although nothing reads them; ends with
  * NULL
- * @names: of a decoder: where its weights are
+ * @decoder: of a decoder: what it is made of
  */
 struct model_architecture {
 	const char *name;
@@ -37,16 +38,7 @@ struct model_architecture {
 	void (*build)(struct model_build *build);
 	const struct model_expectation *expectations;
 	const char *const *ignored;
-	const struct decoder_names *names;
-};
-
-/**
- * struct decoder_names - names of a decoder's modules
- * @layers: a layer is this, a dot and its number; names from @input_norm on stand inside a layer
- */
-struct decoder_names {
-	const char *embedding, *norm, *head, *layers;
-	const char *input_norm, *q, *k, *v, *o, *post_norm, *gate, *up, *down;
+	const struct decoder_row *decoder;
 };
 
 struct model_build {
@@ -60,11 +52,13 @@ struct model_build {
 	const char *prefix; /* of all names in the checkpoint: "" or "bert." */
 };
 
-extern const struct model_architecture model_architectures[];
-extern const size_t model_num_architectures;
+/* Each ends with a row without a name. */
+extern const struct model_architecture model_decoder_rows[];
+extern const struct model_architecture model_encoder_rows[];
+/* Row @index of the whole table, or NULL past its end. */
+const struct model_architecture *model_row(size_t index);
 
 void model_build_decoder(struct model_build *build);
-void model_build_encoder(struct model_build *build);
 
 /* A name made with printf, by value: model_name("%s.weight", module).text */
 struct model_name {
@@ -106,8 +100,35 @@ struct qeff_value *model_embedding(struct model_build *build, const char *module
  * @output */
 struct qeff_value *model_linear(struct model_build *build, const char *module, const char *output,
 				struct qeff_value *x, uint32_t inputs, uint32_t outputs, bool bias);
+
+/**
+ * struct model_part - rows of a matrix that several weights share
+ * @groups: the matrix is so many groups one below the other
+ * @group_rows: rows of a group
+ * @first, @rows: those of each group that are meant
+ */
+struct model_part {
+	uint32_t groups, group_rows, first, rows;
+};
+
+/* The part of the tensor @name, [groups * group_rows, inputs], as a matrix [groups * rows, inputs];
+ * a vector if @inputs is 0; with @transposed it lies as [inputs, groups * group_rows]. */
+struct qeff_value *model_part(struct model_build *build, const char *name,
+			      const struct model_part *part, uint32_t inputs, bool transposed);
+/* As model_linear(), with the part of @module.weight and @module.bias; with @transposed the weight
+ * lies as [inputs, outputs]. */
+struct qeff_value *model_linear_part(struct model_build *build, const char *module,
+				     const char *output, struct qeff_value *x, uint32_t inputs,
+				     const struct model_part *part, bool bias, bool transposed);
+/* x times a number; x itself if that is 1 */
+struct qeff_value *model_scale(struct model_build *build, const char *name, struct qeff_value *x,
+			       double factor);
 struct qeff_value *model_rms_norm(struct model_build *build, const char *module,
 				  struct qeff_value *x, uint32_t width, float epsilon);
+/* The same, where the checkpoint holds what the weights are more than 1. */
+struct qeff_value *model_rms_norm_plus_one(struct model_build *build, const char *module,
+					   struct qeff_value *x, uint32_t width, float epsilon);
+/* Without a bias where the checkpoint has none. */
 struct qeff_value *model_layer_norm(struct model_build *build, const char *module,
 				    const char *output, struct qeff_value *x, uint32_t width,
 				    float epsilon);
@@ -130,8 +151,13 @@ struct model_rotary {
 	struct qeff_value *cos, *sin;
 };
 
-/* Makes the tables named @module.cos and @module.sin as the config's rope keys say. */
-struct model_rotary model_rotary_tables(struct model_build *build, const char *module, uint32_t dim,
-					uint32_t positions);
+/* Makes the tables named @module.cos and @module.sin as the config's rope keys say; @theta: where
+ * they say none; @kind: of layers, for configs with keys for each ("full_attention"). */
+struct model_rotary model_rotary_tables(struct model_build *build, const char *module,
+					const char *kind, uint32_t dim, uint32_t positions,
+					double theta);
+/* The same with this theta and no scaling, whatever the config says. */
+struct model_rotary model_rotary_tables_theta(struct model_build *build, const char *module,
+					      uint32_t dim, uint32_t positions, double theta);
 
 #endif

@@ -1,165 +1,248 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Decoders: layers of causal attention and a gated feed-forward part, each behind a norm, around
- * residuals. What differs between architectures stands in their rows of the table.
+ * Decoders: layers of causal attention and a feed-forward part, with norms around residuals. What
+ * differs between architectures stands in their rows of the table, and in struct decoder once the
+ * config is read.
  */
-#include "models/build.h"
+#include "models/decoder.h"
 
-#include <math.h>
-
-#define MAX_WIDTH  (1u << 20)
-#define MAX_LAYERS 1024
-#define MAX_VOCAB  (1u << 24)
-
-struct decoder {
-	struct model_build *b;
-	const struct decoder_names *names;
-	struct qeff_value *position_ids;
-	struct model_rotary rotary;
-	float norm_epsilon;
-	bool attention_bias, mlp_bias;
-};
+#include <stdlib.h>
 
 static struct model_name module(const char *layer, const char *name)
 {
 	return model_name("%s.%s", layer, name);
 }
 
-static void read_config(struct decoder *d)
+static struct qeff_value *norm(struct decoder *d, const char *name, struct qeff_value *x,
+			       uint32_t width)
 {
-	struct model_build *b = d->b;
-	struct qeff_model_info *info = b->info;
+	float epsilon = (float)d->epsilon;
 
-	info->layers = model_size(b, "num_hidden_layers", MAX_LAYERS);
-	info->hidden = model_size(b, "hidden_size", MAX_WIDTH);
-	info->intermediate = model_size(b, "intermediate_size", MAX_WIDTH);
-	info->heads = model_size(b, "num_attention_heads", MAX_WIDTH);
-	info->vocab = model_size(b, "vocab_size", MAX_VOCAB);
-	info->kv_heads = model_size_or(b, "num_key_value_heads", MAX_WIDTH, info->heads);
-	info->head_dim = model_size_or(b, "head_dim", MAX_WIDTH, info->hidden / info->heads);
-	info->max_positions = model_size_or(b, "max_position_embeddings", INT32_MAX, 2048);
-	info->positions = b->wanted_positions ?: info->max_positions;
-	d->norm_epsilon = (float)model_float_or(b, "rms_norm_eps", 1e-6);
-	d->attention_bias = model_bool_or(b, "attention_bias", false);
-	d->mlp_bias = model_bool_or(b, "mlp_bias", false);
-	if (!qeff_config_has(b->config, "head_dim") && info->hidden % info->heads)
-		qeff_graph_fail(
-			b->graph, -EINVAL,
-			"%s: \"hidden_size\", %u, is no multiple of \"num_attention_heads\", %u",
-			b->config->file, info->hidden, info->heads);
-	if (info->heads % info->kv_heads)
-		qeff_graph_fail(b->graph, -EINVAL,
-				"%s: \"num_attention_heads\", %u, is no multiple of "
-				"\"num_key_value_heads\", %u",
-				b->config->file, info->heads, info->kv_heads);
-	if ((uint64_t)info->heads * info->head_dim > MAX_WIDTH)
-		qeff_graph_fail(b->graph, -ENOTSUP, "%s: %u heads of %u are more than %u wide",
-				b->config->file, info->heads, info->head_dim, MAX_WIDTH);
-	if (info->positions > info->max_positions)
-		model_warn(b, "%u positions are more than the %u that the model was made for",
-			   info->positions, info->max_positions);
+	switch (d->row->norm) {
+	case DECODER_RMS:
+		return model_rms_norm(d->b, name, x, width, epsilon);
+	case DECODER_RMS_PLUS_ONE:
+		return model_rms_norm_plus_one(d->b, name, x, width, epsilon);
+	default:
+		return model_layer_norm(d->b, name, name, x, width, epsilon);
+	}
 }
 
-static struct qeff_value *rotate(struct decoder *d, const char *name, struct qeff_value *x)
+/* The norm @name of a layer; x if it has none. */
+static struct qeff_value *layer_norm(struct decoder *d, const char *layer, const char *name,
+				     struct qeff_value *x)
 {
-	const struct qeff_attribute attributes[] = { QEFF_INT("interleaved", 0),
-						     QEFF_INT("rotary_dim", d->b->info->head_dim) };
-	struct qeff_value *const inputs[] = { x, d->position_ids, d->rotary.cos, d->rotary.sin };
-
-	return qeff_graph_node(d->b->graph, "qeff.RotaryEmbedding",
-			       model_name("%s/rotated", name).text, 4, inputs, 2, attributes);
+	return name ? norm(d, module(layer, name).text, x, d->b->info->hidden) : x;
 }
 
-/* One of q, k, v: [B,S,W] -> [B,heads,S,D] */
-static struct qeff_value *project(struct decoder *d, const char *layer, const char *name,
-				  struct qeff_value *x, uint32_t heads)
+static struct qeff_value *linear(struct decoder *d, const char *name, struct qeff_value *x,
+				 uint32_t inputs, uint32_t outputs, bool bias)
+{
+	const struct model_part whole = { 1, outputs, 0, outputs };
+
+	return model_linear_part(d->b, name, name, x, inputs, &whole, bias, d->row->transposed);
+}
+
+/* ---- attention ---- */
+
+static struct qeff_value *rotate(struct decoder *d, uint32_t index, const char *name,
+				 struct qeff_value *x)
+{
+	const struct qeff_attribute attributes[] = { QEFF_INT("interleaved", d->row->interleaved),
+						     QEFF_INT("rotary_dim", d->rotary_dim) };
+	const struct qeff_model_info *info = d->b->info;
+	bool local = d->local_theta > 0 && d->local[index];
+	struct model_rotary *rotary = &d->rotary[local];
+
+	/* only now are the weights known to be as large as the config says */
+	if (!rotary->cos && local)
+		*rotary = model_rotary_tables_theta(d->b, "rotary.local", d->rotary_dim,
+						    info->positions, d->local_theta);
+	else if (!rotary->cos)
+		*rotary = model_rotary_tables(d->b, "rotary", "full_attention", d->rotary_dim,
+					      info->positions, d->row->theta);
+	return qeff_graph_node(
+		d->b->graph, "qeff.RotaryEmbedding", model_name("%s/rotated", name).text, 4,
+		(struct qeff_value *[]){ x, d->position_ids, rotary->cos, rotary->sin }, 2,
+		attributes);
+}
+
+/* Number @which of q, k, v: [B,S,W] -> [B,heads,S,D]; @qk_norm: its norm's name */
+static struct qeff_value *project(struct decoder *d, const char *layer, int which, const char *name,
+				  const char *qk_norm, struct qeff_value *x, uint32_t heads)
 {
 	const struct qeff_model_info *info = d->b->info;
+	uint32_t width = heads * info->head_dim;
 	struct model_name at = module(layer, name);
+	struct model_name normed = module(layer, qk_norm ?: "");
 
-	x = model_linear(d->b, at.text, at.text, x, info->hidden, heads * info->head_dim,
-			 d->attention_bias);
-	return model_split_heads(d->b, at.text, x, heads, info->head_dim);
+	if (d->names.qkv)
+		x = model_linear_part(d->b, module(layer, d->names.qkv).text, at.text, x,
+				      info->hidden, &d->qkv[which], d->qkv_bias,
+				      d->row->transposed);
+	else
+		x = linear(d, at.text, x, info->hidden, width, d->qkv_bias);
+	if (qk_norm && d->qk_norm == DECODER_QK_WHOLE)
+		x = norm(d, normed.text, x, width);
+	x = model_split_heads(d->b, at.text, x, heads, info->head_dim);
+	if (qk_norm && d->qk_norm == DECODER_QK_HEAD)
+		x = norm(d, normed.text, x, info->head_dim);
+	return x;
 }
 
-static struct qeff_value *attention(struct decoder *d, const char *layer, struct qeff_value *x)
+static struct qeff_value *attention(struct decoder *d, uint32_t index, const char *layer,
+				    struct qeff_value *x)
 {
-	const struct decoder_names *names = d->names;
+	const struct decoder_names *names = &d->names;
 	const struct qeff_model_info *info = d->b->info;
-	const struct qeff_attribute attributes[] = {
-		QEFF_FLOAT("scale", (float)(1 / sqrt(info->head_dim))),
-		QEFF_INT("causal", 1),
-	};
-	struct model_name output = module(layer, names->o), core = module(layer, "attention");
+	double scale = d->layer_scale ? d->scale / (index + 1) : d->scale;
+	struct qeff_attribute attributes[4] = { QEFF_FLOAT("scale", (float)scale),
+						QEFF_INT("causal", 1) };
+	struct model_name core = module(layer, "attention");
+	uint32_t count = 2, width = info->heads * info->head_dim;
 	struct qeff_value *q, *k, *v;
 
-	q = project(d, layer, names->q, x, info->heads);
-	k = project(d, layer, names->k, x, info->kv_heads);
-	v = project(d, layer, names->v, x, info->kv_heads);
-	/* only now are the weights known to be as large as the config says */
-	if (!d->rotary.cos)
-		d->rotary = model_rotary_tables(d->b, "rotary", info->head_dim, info->positions);
-	q = rotate(d, module(layer, names->q).text, q);
-	k = rotate(d, module(layer, names->k).text, k);
+	if (d->windows[index])
+		attributes[count++] = QEFF_INT("window", d->windows[index]);
+	if (d->softcap > 0)
+		attributes[count++] = QEFF_FLOAT("softcap", (float)d->softcap);
+	q = project(d, layer, 0, names->q, names->q_norm, x, info->heads);
+	k = project(d, layer, 1, names->k, names->k_norm, x, info->kv_heads);
+	v = project(d, layer, 2, names->v, NULL, x, info->kv_heads);
+	if (d->rotary_dim) {
+		q = rotate(d, index, module(layer, names->q).text, q);
+		k = rotate(d, index, module(layer, names->k).text, k);
+	}
 	x = qeff_graph_node(d->b->graph, "qeff.Attention", core.text, 5,
-			    (struct qeff_value *[]){ q, k, v, d->position_ids, d->position_ids }, 2,
-			    attributes);
-	x = model_merge_heads(d->b, core.text, x, info->heads * info->head_dim);
-	return model_linear(d->b, output.text, output.text, x, info->heads * info->head_dim,
-			    info->hidden, d->attention_bias);
+			    (struct qeff_value *[]){ q, k, v, d->position_ids, d->position_ids },
+			    count, attributes);
+	x = model_merge_heads(d->b, core.text, x, width);
+	return linear(d, module(layer, names->o).text, x, width, info->hidden, d->o_bias);
+}
+
+/* ---- feed-forward ---- */
+
+static struct qeff_value *activation(struct decoder *d, const char *layer, struct qeff_value *x)
+{
+	return model_activation(d->b, d->activation_key, d->row->activation,
+				module(layer, "mlp.act_fn").text, x);
 }
 
 static struct qeff_value *feed_forward(struct decoder *d, const char *layer, struct qeff_value *x)
 {
+	const struct decoder_names *names = &d->names;
 	const struct qeff_model_info *info = d->b->info;
-	struct model_name gate = module(layer, d->names->gate), up = module(layer, d->names->up);
-	struct model_name down = module(layer, d->names->down);
+	uint32_t wide = info->intermediate;
+	struct model_name up = module(layer, names->up), down = module(layer, names->down);
 	struct qeff_value *g, *u;
 
-	g = model_linear(d->b, gate.text, gate.text, x, info->hidden, info->intermediate,
-			 d->mlp_bias);
-	g = model_activation(d->b, "hidden_act", "silu", module(layer, "mlp.act_fn").text, g);
-	u = model_linear(d->b, up.text, up.text, x, info->hidden, info->intermediate, d->mlp_bias);
-	x = model_binary(d->b, "Mul", model_name("%s/input", down.text).text, g, u);
-	return model_linear(d->b, down.text, down.text, x, info->intermediate, info->hidden,
-			    d->mlp_bias);
+	if (names->gate_up) {
+		const struct model_part gate_part = { 1, 2 * wide, 0, wide };
+		const struct model_part up_part = { 1, 2 * wide, wide, wide };
+		struct model_name both = module(layer, names->gate_up);
+
+		g = model_linear_part(d->b, both.text, module(layer, names->gate).text, x,
+				      info->hidden, &gate_part, d->mlp_bias, d->row->transposed);
+		g = activation(d, layer, g);
+		u = model_linear_part(d->b, both.text, up.text, x, info->hidden, &up_part,
+				      d->mlp_bias, d->row->transposed);
+	} else if (names->gate) {
+		g = linear(d, module(layer, names->gate).text, x, info->hidden, wide, d->mlp_bias);
+		g = activation(d, layer, g);
+		u = linear(d, up.text, x, info->hidden, wide, d->mlp_bias);
+	} else {
+		g = NULL;
+		u = linear(d, up.text, x, info->hidden, wide, d->mlp_bias);
+		u = activation(d, layer, u);
+	}
+	if (g)
+		u = model_binary(d->b, "Mul", model_name("%s/input", down.text).text, g, u);
+	return linear(d, down.text, u, wide, info->hidden, d->mlp_bias);
 }
+
+/* ---- layers ---- */
 
 static struct qeff_value *layer(struct decoder *d, uint32_t index, struct qeff_value *x)
 {
-	const struct decoder_names *names = d->names;
+	const struct decoder_names *names = &d->names;
 	struct model_name at = model_name("%s.%u", names->layers, index);
-	uint32_t width = d->b->info->hidden;
-	struct qeff_value *y;
+	struct qeff_value *residual = x, *normed, *y;
 
-	y = model_rms_norm(d->b, module(at.text, names->input_norm).text, x, width,
-			   d->norm_epsilon);
-	y = attention(d, at.text, y);
+	normed = layer_norm(d, at.text, names->input_norm, x);
+	y = attention(d, index, at.text, normed);
+	y = layer_norm(d, at.text, names->attended_norm, y);
+	y = model_scale(d->b, model_name("%s/attention/scaled", at.text).text, y,
+			d->residual_scale);
 	x = model_binary(d->b, "Add", model_name("%s/attended", at.text).text, x, y);
-	y = model_rms_norm(d->b, module(at.text, names->post_norm).text, x, width, d->norm_epsilon);
+	if (!d->parallel)
+		y = layer_norm(d, at.text, names->post_norm, x);
+	else
+		y = names->post_norm ? layer_norm(d, at.text, names->post_norm, residual) : normed;
 	y = feed_forward(d, at.text, y);
+	y = layer_norm(d, at.text, names->fed_norm, y);
+	y = model_scale(d->b, model_name("%s/mlp/scaled", at.text).text, y, d->residual_scale);
 	return model_binary(d->b, "Add", at.text, x, y);
+}
+
+static struct qeff_value *embed(struct decoder *d, struct qeff_value *input_ids)
+{
+	const struct decoder_names *names = &d->names;
+	struct model_build *b = d->b;
+	struct qeff_value *x, *y;
+
+	x = model_embedding(b, names->embedding, b->info->vocab, b->info->hidden, input_ids);
+	x = model_scale(b, model_name("%s/scaled", names->embedding).text, x, d->embedding_scale);
+	if (!names->positions)
+		return x;
+	y = model_embedding(b, names->positions, b->info->max_positions, b->info->hidden,
+			    d->position_ids);
+	return model_binary(b, "Add", model_name("%s/placed", names->embedding).text, x, y);
+}
+
+/* The product with the head's matrix, and what is done with the logits after that. */
+static struct qeff_value *head(struct decoder *d, struct qeff_value *x)
+{
+	const struct decoder_names *names = &d->names;
+	struct model_build *b = d->b;
+	uint32_t width = b->info->hidden, vocab = b->info->vocab;
+	bool tied = model_bool_or(b, "tie_word_embeddings", d->row->tied);
+	bool scaled = d->logits_scale != 1, capped = d->final_softcap > 0;
+	const char *name = scaled || capped ? "logits/product" : "logits";
+
+	x = model_linear(b, tied ? names->embedding : names->head, name, x, width, vocab,
+			 d->head_bias && !tied);
+	if (tied) /* some checkpoints hold a copy */
+		model_ignore(b, model_name("%s.weight", names->head).text);
+	x = model_scale(b, capped ? "logits/scaled" : "logits", x, d->logits_scale);
+	if (!capped)
+		return x;
+	x = model_binary(b, "Div", "logits/ratio", x, model_scalar(b, (float)d->final_softcap));
+	x = model_unary(b, "Tanh", "logits/bent", x);
+	return model_binary(b, "Mul", "logits", x, model_scalar(b, (float)d->final_softcap));
 }
 
 void model_build_decoder(struct model_build *b)
 {
-	struct decoder d = { .b = b, .names = b->architecture->names };
-	const struct decoder_names *names = d.names;
-	struct qeff_value *input_ids, *mask, *x;
-	bool tied;
+	struct decoder *d = calloc(1, sizeof(*d));
+	struct qeff_value *input_ids, *mask, *x = NULL;
 
-	read_config(&d);
-	tied = model_bool_or(b, "tie_word_embeddings", false);
+	if (!d) {
+		qeff_graph_fail(b->graph, -ENOMEM, "out of memory");
+		return;
+	}
+	d->b = b;
+	d->row = b->architecture->decoder;
+	model_read_decoder(d);
 	input_ids = model_ids(b, "input_ids");
 	mask = model_ids(b, "attention_mask");
-	d.position_ids = model_unary(b, "qeff.MaskToPositions", "position_ids", mask);
-	x = model_embedding(b, names->embedding, b->info->vocab, b->info->hidden, input_ids);
+	d->position_ids = model_unary(b, "qeff.MaskToPositions", "position_ids", mask);
+	if (!model_failed(b))
+		x = embed(d, input_ids);
 	for (uint32_t i = 0; i < b->info->layers && !model_failed(b); i++)
-		x = layer(&d, i, x);
-	x = model_rms_norm(b, names->norm, x, b->info->hidden, d.norm_epsilon);
-	x = model_linear(b, tied ? names->embedding : names->head, "logits", x, b->info->hidden,
-			 b->info->vocab, false);
-	if (tied) /* some checkpoints hold a copy */
-		model_ignore(b, model_name("%s.weight", names->head).text);
-	qeff_graph_output(b->graph, x);
+		x = layer(d, i, x);
+	if (!model_failed(b)) {
+		x = norm(d, d->names.norm, x, b->info->hidden);
+		qeff_graph_output(b->graph, head(d, x));
+	}
+	free(d);
 }

@@ -13,17 +13,15 @@ static const struct model_architecture *find_architecture(const struct qeff_conf
 							  struct qeff_error *err)
 {
 	const char *name = NULL, *model_type = NULL;
+	const struct model_architecture *row;
 
 	if (qeff_config_first_string(config, "architectures", &name, err) ||
 	    qeff_config_string(config, "model_type", &model_type, err))
 		return NULL;
-	for (size_t i = 0; i < model_num_architectures; i++) {
-		const struct model_architecture *row = &model_architectures[i];
-
+	for (size_t i = 0; (row = model_row(i)); i++)
 		if (name ? !strcmp(row->name, name)
 			 : model_type && !strcmp(row->model_type, model_type))
 			return row;
-	}
 	qeff_error_set(err, -ENOTSUP, "%s: architecture \"%.64s\" is not supported", config->file,
 		       name ?: model_type ?: "(none named)");
 	return NULL;

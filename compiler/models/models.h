@@ -11,6 +11,7 @@
 enum qeff_model_task {
 	QEFF_MODEL_CAUSAL_LM, /* logits [B,S,V] */
 	QEFF_MODEL_ENCODER,   /* last_hidden_state [B,S,W] */
+	QEFF_MODEL_CLASSIFIER, /* logits [B,labels] */
 };
 
 /**
@@ -32,6 +33,7 @@ struct qeff_model_options {
  * @weight_bytes: their bytes in the checkpoint
  * @bos_token_id, @pad_token_id: -1 where the checkpoint names none
  * @eos_token_ids, @num_eos: of generation_config.json, else of config.json
+ * @labels: of a classifier
  * @uses_token_types: the graph has an input "token_type_ids"
  * @num_warnings, @warnings: sentences for the user: tensors that nothing reads, and the like
  */
@@ -44,6 +46,7 @@ struct qeff_model_info {
 	int64_t bos_token_id, pad_token_id;
 	int64_t eos_token_ids[QEFF_MODEL_MAX_EOS];
 	size_t num_eos;
+	uint32_t labels;
 	bool uses_token_types;
 	size_t num_warnings;
 	char **warnings;
@@ -67,8 +70,9 @@ int qeff_model_build(const struct qeff_checkpoint *checkpoint,
 		     struct qeff_model_info *info, struct qeff_error *err);
 void qeff_model_info_clear(struct qeff_model_info *info);
 
-/* The table of architectures, for --list-architectures: name of row @index, or NULL past the end.
- */
-const char *qeff_model_architecture(size_t index, enum qeff_model_task *task);
+/* The table of architectures, for --list-architectures: name of row @index, or NULL past the end;
+ * @model_type and @task may be NULL. */
+const char *qeff_model_architecture(size_t index, const char **model_type,
+				    enum qeff_model_task *task);
 
 #endif

@@ -15,11 +15,22 @@
 #define MAX_POSITIONS (1u << 20)
 #define FOREVER	      1e30
 
+/**
+ * struct frequencies - the frequencies of a rotary embedding in the making
+ * @scaling: the object with the scaling's keys: "rope_scaling", or "rope_parameters" of newer
+ *	     configs
+ * @config: what it stands in
+ * @theta: base
+ * @inverse: @count frequencies, half of the columns that turn
+ * @positions: rows of the tables
+ * @factor: what sines and cosines are multiplied by
+ */
 struct frequencies {
-	const struct qeff_config
-		*scaling; /* "rope_scaling", or "rope_parameters" of newer configs */
-	float *inverse;	  /* dim / 2 of them */
-	uint32_t count;
+	const struct qeff_config *scaling, *config;
+	double theta;
+	float *inverse;
+	uint32_t count, positions;
+	float factor;
 	struct qeff_error *err;
 };
 
@@ -28,6 +39,28 @@ static int required_float(const struct frequencies *f, const char *key, double m
 	int ret = qeff_config_require(f->scaling, key, f->err);
 
 	return ret ? ret : qeff_config_float(f->scaling, key, min, FOREVER, value, f->err);
+}
+
+/* The context that the model was trained for before it was stretched; @in: where to look first. */
+static int old_context(const struct frequencies *f, const struct qeff_config *in, double *context)
+{
+	int ret;
+
+	*context = 2048;
+	ret = qeff_config_float(f->config, "max_position_embeddings", 1, FOREVER, context, f->err);
+	return ret ? ret
+		   : qeff_config_float(in, "original_max_position_embeddings", 1, FOREVER, context,
+				       f->err);
+}
+
+/* theta^(-2i/dim) */
+static void powers(struct frequencies *f, double theta)
+{
+	for (uint32_t i = 0; i < f->count; i++) {
+		float exponent = (float)(2 * i) / (float)(2 * f->count);
+
+		f->inverse[i] = 1.0f / (float)pow((float)theta, exponent);
+	}
 }
 
 static int scale_default(struct frequencies *f)
@@ -45,10 +78,117 @@ static int scale_linear(struct frequencies *f)
 	return ret;
 }
 
+/* The base grows with the positions beyond those of the training. The tables are made once, so all
+ * positions get the base of the last one. */
+static int scale_dynamic(struct frequencies *f)
+{
+	double factor = 1, context = 2048, dim = 2.0 * f->count;
+	int ret = required_float(f, "factor", 1, &factor);
+
+	if (!ret)
+		ret = qeff_config_float(f->config, "max_position_embeddings", 1, FOREVER, &context,
+					f->err);
+	if (!ret && dim > 2 && f->positions > context)
+		powers(f, f->theta * pow(factor * f->positions / context - (factor - 1),
+					 dim / (dim - 2)));
+	return ret;
+}
+
+/* Where among the frequencies the one stands that turns @rotations times over the context. */
+static double yarn_place(const struct frequencies *f, double rotations, double context)
+{
+	return f->count * log(context / (rotations * 2 * M_PI)) / log(f->theta);
+}
+
+static double yarn_magnitude(double factor, double scale)
+{
+	return factor <= 1 ? 1 : 0.1 * scale * log(factor) + 1;
+}
+
+/* High frequencies stay, low ones are stretched, those between are mixed of both. */
+static int scale_yarn(struct frequencies *f)
+{
+	double factor = 1, fast = 32, slow = 1, scale = 0, all = 0, context, low, high;
+	double magnitude = 0;
+	bool truncate = true;
+	int ret = required_float(f, "factor", 1e-6, &factor);
+
+	if (!ret)
+		ret = qeff_config_float(f->scaling, "beta_fast", 1e-6, FOREVER, &fast, f->err);
+	if (!ret)
+		ret = qeff_config_float(f->scaling, "beta_slow", 1e-6, FOREVER, &slow, f->err);
+	if (!ret)
+		ret = qeff_config_float(f->scaling, "mscale", 0, FOREVER, &scale, f->err);
+	if (!ret)
+		ret = qeff_config_float(f->scaling, "mscale_all_dim", 0, FOREVER, &all, f->err);
+	if (!ret)
+		ret = qeff_config_bool(f->scaling, "truncate", &truncate, f->err);
+	if (!ret)
+		ret = old_context(f, f->scaling, &context);
+	if (ret)
+		return ret;
+	magnitude = yarn_magnitude(factor, 1);
+	if (scale != 0 && all != 0)
+		magnitude = yarn_magnitude(factor, scale) / yarn_magnitude(factor, all);
+	ret = qeff_config_float(f->scaling, "attention_factor", 1e-6, FOREVER, &magnitude, f->err);
+	low = yarn_place(f, fast, context);
+	high = yarn_place(f, slow, context);
+	if (truncate) {
+		low = floor(low);
+		high = ceil(high);
+	}
+	low = fmax(low, 0);
+	high = fmin(high, 2.0 * f->count - 1);
+	if (low == high)
+		high += 0.001;
+	for (uint32_t i = 0; i < f->count && !ret; i++) {
+		float ramp = ((float)i - (float)low) / (float)(high - low);
+		float kept = 1 - fminf(fmaxf(ramp, 0), 1);
+
+		f->inverse[i] = f->inverse[i] / (float)factor * (1 - kept) + f->inverse[i] * kept;
+	}
+	f->factor = (float)magnitude;
+	return ret;
+}
+
+/* Each frequency has a factor of its own: one list for contexts up to the old one, one beyond. */
+static int scale_longrope(struct frequencies *f)
+{
+	double old, context = 2048, factor = 1, magnitude;
+	double *factors = calloc(f->count, sizeof(*factors));
+	bool stretched = qeff_config_has(f->config, "original_max_position_embeddings");
+	const char *key;
+	int ret = factors ? old_context(f, f->config, &old) : -ENOMEM;
+
+	if (!ret)
+		ret = qeff_config_float(f->config, "max_position_embeddings", 1, FOREVER, &context,
+					f->err);
+	if (!ret)
+		ret = qeff_config_float(f->scaling, "factor", 1e-6, FOREVER, &factor, f->err);
+	if (!ret) {
+		key = f->positions > old ? "long_factor" : "short_factor";
+		ret = qeff_config_floats(f->scaling, key, 1e-6, FOREVER, f->count, factors, f->err);
+	}
+	for (uint32_t i = 0; i < f->count && !ret; i++) {
+		float exponent = (float)(2 * i) / (float)(2 * f->count);
+
+		f->inverse[i] = 1.0f / ((float)factors[i] * (float)pow((float)f->theta, exponent));
+	}
+	free(factors);
+	if (ret)
+		return ret;
+	if (stretched)
+		factor = context / old;
+	magnitude = factor <= 1 ? 1 : sqrt(1 + log(factor) / log(old));
+	ret = qeff_config_float(f->scaling, "attention_factor", 1e-6, FOREVER, &magnitude, f->err);
+	f->factor = (float)magnitude;
+	return ret;
+}
+
 /* Long waves are stretched by the factor, short ones kept, those between are mixed of both. */
 static int scale_llama3(struct frequencies *f)
 {
-	double factor = 1, low = 1, high = 4, old_context = 8192;
+	double factor = 1, low = 1, high = 4, context = 8192;
 	int ret = required_float(f, "factor", 1e-6, &factor);
 
 	if (!ret)
@@ -56,7 +196,7 @@ static int scale_llama3(struct frequencies *f)
 	if (!ret)
 		ret = required_float(f, "high_freq_factor", 1e-6, &high);
 	if (!ret)
-		ret = required_float(f, "original_max_position_embeddings", 1, &old_context);
+		ret = required_float(f, "original_max_position_embeddings", 1, &context);
 	if (!ret && high <= low)
 		ret = qeff_error_set(f->err, -EINVAL,
 				     "%s: \"%shigh_freq_factor\" is %g, expected more than "
@@ -65,11 +205,11 @@ static int scale_llama3(struct frequencies *f)
 	for (uint32_t i = 0; i < f->count && !ret; i++) {
 		float inverse = f->inverse[i];
 		float wave = (float)(2 * M_PI) / inverse;
-		float smooth = ((float)old_context / wave - (float)low) / (float)(high - low);
+		float smooth = ((float)context / wave - (float)low) / (float)(high - low);
 
-		if (wave > (float)(old_context / low))
+		if (wave > (float)(context / low))
 			f->inverse[i] = inverse / (float)factor;
-		else if (!(wave < (float)(old_context / high)))
+		else if (!(wave < (float)(context / high)))
 			f->inverse[i] = (1 - smooth) * inverse / (float)factor + smooth * inverse;
 	}
 	return ret;
@@ -79,21 +219,27 @@ static const struct {
 	const char *type;
 	int (*scale)(struct frequencies *f);
 } scalings[] = {
-	{ "default", scale_default },
-	{ "linear", scale_linear },
+	{ "default", scale_default },	{ "linear", scale_linear },
+	{ "dynamic", scale_dynamic },	{ "yarn", scale_yarn },
+	{ "longrope", scale_longrope }, { "su", scale_longrope }, /* its name at first */
 	{ "llama3", scale_llama3 },
 };
 
 /* The object with the scaling's keys, and the type it names: "rope_type", in old configs "type". */
-static int read_scaling(const struct qeff_config *config, struct qeff_config *scaling,
-			const char **type, double *theta, struct qeff_error *err)
+static int read_scaling(const struct qeff_config *config, const char *kind,
+			struct qeff_config *scaling, const char **type, double *theta,
+			struct qeff_error *err)
 {
 	bool is_new = qeff_config_has(config, "rope_parameters");
+	struct qeff_config all;
 	int ret;
 
 	*type = "default";
 	ret = qeff_config_object(config, is_new ? "rope_parameters" : "rope_scaling",
 				 is_new ? "rope_parameters." : "rope_scaling.", scaling, err);
+	all = *scaling;
+	if (!ret && is_new && qeff_config_has(&all, kind))
+		ret = qeff_config_object(&all, kind, "rope_parameters...", scaling, err);
 	if (!ret)
 		ret = qeff_config_string(scaling, "type", type, err);
 	if (!ret)
@@ -103,38 +249,51 @@ static int read_scaling(const struct qeff_config *config, struct qeff_config *sc
 	return ret ? ret : qeff_config_float(scaling, "rope_theta", 1, FOREVER, theta, err);
 }
 
-static int make_frequencies(const struct qeff_config *config, uint32_t dim, float *inverse,
-			    struct qeff_error *err)
+/* @kind: NULL for theta as it is, whatever the config says */
+static int make_frequencies(struct frequencies *f, const char *kind)
 {
 	struct qeff_config scaling;
-	struct frequencies f = { &scaling, inverse, dim / 2, err };
-	double theta = 10000;
-	const char *type;
-	int ret = read_scaling(config, &scaling, &type, &theta, err);
+	const char *type = "default";
+	int ret;
 
+	f->scaling = &scaling;
+	f->factor = 1;
+	ret = kind ? read_scaling(f->config, kind, &scaling, &type, &f->theta, f->err) : 0;
 	if (ret)
 		return ret;
-	for (uint32_t i = 0; i < f.count; i++) {
-		float exponent = (float)(2 * i) / (float)dim;
-
-		inverse[i] = 1.0f / (float)pow((float)theta, exponent);
-	}
+	powers(f, f->theta);
 	for (size_t i = 0; i < sizeof(scalings) / sizeof(scalings[0]); i++)
 		if (!strcmp(scalings[i].type, type))
-			return scalings[i].scale(&f);
-	return qeff_error_set(err, -ENOTSUP,
+			return scalings[i].scale(f);
+	return qeff_error_set(f->err, -ENOTSUP,
 			      "%s: \"%srope_type\" is \"%.64s\", which is not supported",
-			      config->file, scaling.path, type);
+			      f->config->file, scaling.path, type);
 }
 
-struct model_rotary model_rotary_tables(struct model_build *b, const char *module, uint32_t dim,
-					uint32_t positions)
+static void fill_tables(const struct frequencies *f, float *cosines, float *sines)
+{
+	for (uint32_t p = 0, at = 0; p < f->positions; p++) {
+		for (uint32_t i = 0; i < f->count; i++, at++) {
+			float angle = (float)p * f->inverse[i];
+
+			cosines[at] = (float)cos((double)angle) * f->factor;
+			sines[at] = (float)sin((double)angle) * f->factor;
+		}
+	}
+}
+
+struct model_rotary model_rotary_tables(struct model_build *b, const char *module, const char *kind,
+					uint32_t dim, uint32_t positions, double theta)
 {
 	const int64_t dims[] = { positions, dim / 2 };
 	struct model_rotary rotary = { 0 };
 	struct qeff_error why = { 0 };
+	struct frequencies f = { .config = b->config,
+				 .theta = theta,
+				 .count = dim / 2,
+				 .positions = positions,
+				 .err = &why };
 	void *cosines, *sines;
-	float *inverse;
 
 	if (model_failed(b))
 		return rotary;
@@ -146,28 +305,25 @@ struct model_rotary model_rotary_tables(struct model_build *b, const char *modul
 			positions, dim, MAX_POSITIONS);
 		return rotary;
 	}
-	inverse = calloc(dim / 2, sizeof(*inverse));
-	if (!inverse)
+	f.inverse = calloc(f.count, sizeof(*f.inverse));
+	if (!f.inverse)
 		qeff_graph_fail(b->graph, -ENOMEM, "out of memory");
-	else if (make_frequencies(b->config, dim, inverse, &why))
+	else if (make_frequencies(&f, kind))
 		qeff_graph_fail(b->graph, why.code, "%s", why.message);
-	if (model_failed(b))
-		goto out;
-	rotary.cos = qeff_graph_constant(b->graph, model_name("%s.cos", module).text,
-					 QEFF_GRAPH_F32, 2, dims, &cosines);
-	rotary.sin = qeff_graph_constant(b->graph, model_name("%s.sin", module).text,
-					 QEFF_GRAPH_F32, 2, dims, &sines);
-	if (model_failed(b))
-		goto out;
-	for (uint32_t p = 0, at = 0; p < positions; p++) {
-		for (uint32_t i = 0; i < dim / 2; i++, at++) {
-			float angle = (float)p * inverse[i];
-
-			((float *)cosines)[at] = (float)cos((double)angle);
-			((float *)sines)[at] = (float)sin((double)angle);
-		}
+	if (!model_failed(b)) {
+		rotary.cos = qeff_graph_constant(b->graph, model_name("%s.cos", module).text,
+						 QEFF_GRAPH_F32, 2, dims, &cosines);
+		rotary.sin = qeff_graph_constant(b->graph, model_name("%s.sin", module).text,
+						 QEFF_GRAPH_F32, 2, dims, &sines);
 	}
-out:
-	free(inverse);
+	if (!model_failed(b))
+		fill_tables(&f, cosines, sines);
+	free(f.inverse);
 	return rotary;
+}
+
+struct model_rotary model_rotary_tables_theta(struct model_build *b, const char *module,
+					      uint32_t dim, uint32_t positions, double theta)
+{
+	return model_rotary_tables(b, module, NULL, dim, positions, theta);
 }

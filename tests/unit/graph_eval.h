@@ -329,7 +329,8 @@ static inline void eval_cache_gather(struct eval *e, const struct qeff_node *nod
 			       (size_t)row * sizeof(float));
 }
 
-/* A window of columns that ends at the last live row, or begins at column 0 if that is too early. */
+/* A window of columns that ends at the last live row, or begins at column 0 if that is too early.
+ */
 static inline void eval_last_tokens(struct eval *e, const struct qeff_node *node)
 {
 	const struct qeff_value *x = node->inputs[0], *out = node->outputs[0];
@@ -391,6 +392,30 @@ static inline void eval_reshape(struct eval *e, const struct qeff_node *node)
 	       eval_count(node->inputs[0]) * sizeof(float));
 }
 
+static inline void eval_slice(struct eval *e, const struct qeff_node *node)
+{
+	const struct qeff_value *x = node->inputs[0], *y = node->outputs[0];
+
+	for (uint64_t i = 0; i < eval_count(y); i++) {
+		uint64_t rest = i, from = 0, stride = 1;
+
+		for (uint32_t d = x->shape.rank; d--;) {
+			int64_t at = (int64_t)(rest % (uint64_t)eval_dim(y, d));
+
+			rest /= (uint64_t)eval_dim(y, d);
+			for (int64_t k = 0; k < eval_dim(node->inputs[1], 0); k++)
+				if (eval_i(e, node->inputs[3])[k] == d)
+					at = eval_i(e, node->inputs[1])[k] +
+					     at * (qeff_node_input(node, 4)
+							   ? eval_i(e, node->inputs[4])[k]
+							   : 1);
+			from += (uint64_t)at * stride;
+			stride *= (uint64_t)eval_dim(x, d);
+		}
+		eval_f(e, y)[i] = eval_f(e, x)[from];
+	}
+}
+
 static const struct {
 	const char *op;
 	void (*run)(struct eval *e, const struct qeff_node *node);
@@ -403,6 +428,7 @@ static const struct {
 	{ "Gather", eval_gather },
 	{ "Transpose", eval_transpose },
 	{ "Reshape", eval_reshape },
+	{ "Slice", eval_slice },
 	{ "qeff.MaskToPositions", eval_positions },
 	{ "qeff.RotaryEmbedding", eval_rotary },
 	{ "qeff.Attention", eval_attention },

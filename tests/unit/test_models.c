@@ -331,8 +331,10 @@ static void refuses_what_it_does_not_handle(void)
 		{ "\"quantization_config\":{\"bits\":4}", -ENOTSUP,
 		  "\"quantization_config\" is {" },
 		{ "\"partial_rotary_factor\":0.5", -ENOTSUP, "\"partial_rotary_factor\" is 0.5" },
-		{ "\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2.0}", -ENOTSUP,
-		  "\"rope_scaling.rope_type\" is \"dynamic\"" },
+		{ "\"rope_scaling\":{\"type\":\"nosuch\",\"factor\":2.0}", -ENOTSUP,
+		  "\"rope_scaling.rope_type\" is \"nosuch\"" },
+		{ "\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1]}", -EINVAL,
+		  "\"rope_scaling.short_factor\" lists 1 numbers, expected 2" },
 		{ "\"rope_scaling\":{\"rope_type\":\"linear\"}", -EINVAL,
 		  "\"rope_scaling.factor\" is missing" },
 		{ "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":2,\"low_freq_factor\":2,"
@@ -591,15 +593,25 @@ static void builds_bert_variants(void)
 	tiny_free(t);
 }
 
+/* Every row once, decoders first. */
 static void lists_architectures(void)
 {
 	enum qeff_model_task task;
+	const char *name, *type;
+	bool encoders = false;
+	size_t count = 0;
 
-	CU_ASSERT_STRING_EQUAL(qeff_model_architecture(0, &task), "LlamaForCausalLM");
+	CU_ASSERT_STRING_EQUAL(qeff_model_architecture(0, &type, &task), "LlamaForCausalLM");
+	CU_ASSERT_STRING_EQUAL(type, "llama");
 	CU_ASSERT_EQUAL(task, QEFF_MODEL_CAUSAL_LM);
-	CU_ASSERT_STRING_EQUAL(qeff_model_architecture(1, &task), "BertModel");
-	CU_ASSERT_EQUAL(task, QEFF_MODEL_ENCODER);
-	CU_ASSERT_PTR_NULL(qeff_model_architecture(9999, NULL));
+	for (; (name = qeff_model_architecture(count, &type, &task)); count++) {
+		CU_ASSERT(!encoders || task != QEFF_MODEL_CAUSAL_LM);
+		encoders = task != QEFF_MODEL_CAUSAL_LM;
+		for (size_t i = 0; i < count; i++)
+			CU_ASSERT_STRING_NOT_EQUAL(qeff_model_architecture(i, NULL, NULL), name);
+	}
+	CU_ASSERT(encoders);
+	CU_ASSERT(count >= 2);
 }
 
 static const struct unit_test tests[] = {

@@ -288,7 +288,7 @@ static uint32_t types_of(const struct lowered *m, const char *name)
 	uint32_t types = 0;
 
 	for (uint32_t i = 0; i < m->l->num_weights; i++)
-		if (!strcmp(m->l->weights[i].name, name))
+		if (!strcmp(m->l->weights[i].view.name, name))
 			types |= 1u << m->l->weights[i].type;
 	return types;
 }

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Weights where they lie: an initialiser, or what Transpose, Slice and Reshape take of one, as rows
+ * and columns in the checkpoint's bytes. Nothing is copied, so matrices that several weights share
+ * (queries, keys and values; gate and up; experts) stay mapped.
+ */
+#ifndef QEFF_LOWER_VIEW_H
+#define QEFF_LOWER_VIEW_H
+
+#include "graph/graph.h"
+
+/**
+ * struct lower_view - rows of numbers in the checkpoint
+ * @name: of the initialiser
+ * @data: row 0, column 0
+ * @stored: enum qeff_nsp_type there
+ * @rows, @columns: a value that is no matrix has one column
+ * @group_rows: row r lies at r / group_rows * group_stride + r % group_rows * row_stride
+ * @column_stride: all strides are in bytes
+ */
+struct lower_view {
+	const char *name;
+	const uint8_t *data;
+	uint8_t stored;
+	uint32_t rows, columns, group_rows;
+	uint64_t group_stride, row_stride, column_stride;
+};
+
+/* An initialiser, or made of one by Transpose, Slice and Reshape alone. */
+bool lower_is_view(const struct qeff_value *value);
+/* False if @value is none, not of floats, or lies in too many pieces. @transposed: the other way
+ * round. */
+bool lower_view_of(const struct qeff_value *value, bool transposed, struct lower_view *view);
+bool lower_view_equal(const struct lower_view *a, const struct lower_view *b);
+
+static inline const uint8_t *lower_view_row(const struct lower_view *view, uint32_t row)
+{
+	return view->data + row / view->group_rows * view->group_stride +
+	       row % view->group_rows * view->row_stride;
+}
+
+#endif
