@@ -298,6 +298,9 @@ static const struct drm_driver qeff_drm_driver = {
 	.driver_features = DRIVER_GEM | QEFF_NODE_FEATURE,
 	.name = "qeff",
 	.desc = "Qualcomm Cloud AI 100",
+	.major = QEFF_MAJOR,
+	.minor = QEFF_MINOR,
+	.patchlevel = QEFF_PATCHLEVEL,
 	.fops = &qeff_fops,
 	.open = qeff_open,
 	.postclose = qeff_postclose,
@@ -547,16 +550,19 @@ static int qeff_suspend(struct device *dev)
 }
 
 /*
- * Not before all devices are awake: booting the card makes new ones. A card that stays away is no
- * reason to fail the system's resume.
+ * Not before all devices are awake: booting the card makes new ones. It begins anew, whether it has
+ * lost its power or not, and nobody waits for it. A card that stays away is no reason to fail the
+ * system's resume.
  */
 static void qeff_complete(struct device *dev)
 {
 	struct qeff_device *qdev = dev_get_drvdata(dev);
 
-	if (qdev->asleep)
-		qeff_restart(qdev);
+	if (!qdev->asleep)
+		return;
 	qdev->asleep = false;
+	WRITE_ONCE(qdev->resets, qdev->resets + 1);
+	queue_work(qdev->wq, &qdev->reset_work);
 }
 
 static const struct dev_pm_ops qeff_pm_ops = {

@@ -151,9 +151,11 @@ static int qeff_mhi_wait_pbl(struct qeff_device *qdev)
 	return -ETIMEDOUT;
 }
 
-/* Makes the whole card begin anew. Powered down, as far as MHI goes. */
+/* Makes the whole card begin anew, unless it has just done so. Powered down, as far as MHI goes. */
 int qeff_mhi_soc_reset(struct qeff_device *qdev)
 {
+	if (mhi_get_exec_env(qdev->mhi) == MHI_EE_PBL)
+		return 0;
 	mhi_soc_reset(qdev->mhi);
 	return qeff_mhi_wait_pbl(qdev);
 }

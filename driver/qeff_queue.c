@@ -531,6 +531,7 @@ static int qeff_wait(struct qeff_dbc *dbc, struct qeff_user *user, struct qeff_b
 	unsigned long end = jiffies + msecs_to_jiffies(min_t(unsigned int, timeout_ms, INT_MAX));
 	struct qeff_dbc *sliced_for = READ_ONCE(bo->dbc);
 	u32 execution = READ_ONCE(bo->submitted);
+	u32 epoch = READ_ONCE(dbc->qdev->epoch);
 	long left, step;
 	int ret;
 
@@ -552,6 +553,9 @@ static int qeff_wait(struct qeff_dbc *dbc, struct qeff_user *user, struct qeff_b
 			spin_unlock(&dbc->queue_lock);
 			return ret;
 		}
+		/* The card may be back by the time a waiter gets to run. */
+		if (READ_ONCE(dbc->qdev->epoch) != epoch)
+			return -ENODEV;
 		ret = qeff_dbc_check(dbc, user, -EPERM);
 		if (ret)
 			return ret;
