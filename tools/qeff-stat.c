@@ -6,12 +6,11 @@
  * for longer than anybody wants to look at a table: who has not answered after a while is left
  * behind.
  */
-#include <qeff/device.h>
+#include "stat.h"
 
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
-#include <jansson.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,12 +25,15 @@
 #define ANSWER_LIMIT_MS 1500
 
 static const char usage[] =
-	"Usage: qeff-stat [-d CARD] [--json]\n"
-	"Prints the cards of this machine, their state, NSPs and memory, and what runs on them.\n"
+	"Usage: qeff-stat [-d CARD] [--json] [--watch]\n"
+	"Prints the cards of this machine, their state, NSPs and memory, what runs on them, and\n"
+	"what the driver has counted (qeff.ko).\n"
 	"\n"
 	"  -d, --device CARD   only this card: an index (0), a PCI address (0000:03:00.0),\n"
 	"                      a node (/dev/accel/accel0), soft or soft0\n"
-	"      --json          prints one JSON object\n"
+	"  -w, --watch         prints what happens to the cards as it happens, until it is ended:\n"
+	"                      online, offline, resets, states of channels, hardware errors\n"
+	"      --json          prints one JSON object; with --watch, one a line for each event\n"
 	"  -h, --help          this page\n"
 	"      --version       prints the version\n"
 	"\n"
@@ -42,39 +44,16 @@ static const char usage[] =
 	"Exit status: 0 if the table was printed, 1 if the card of -d is not there or does not\n"
 	"answer, or the cards cannot be listed, 2 if the command line is wrong.\n";
 
-/**
- * struct answer - what the asking process sends back, whole or not at all
- * @result: 0, or the errno of opening or asking
- * @status: the card's answer
- * @message: why it failed
+/* Whoever reads what qeff-stat prints shall not wait for the end of a process that is left behind.
  */
-struct answer {
-	int result;
-	struct qeff_device_status status;
-	char message[256];
-};
+static void let_go_of_output(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-/**
- * struct card - one row
- * @info: from the list
- * @child: the process that asks it; 0 if it cannot be asked
- * @fd: where its answer comes from; -1 once it has come, or will not
- * @answer: all of it, if @has_answer
- */
-struct card {
-	const struct qeff_device_info *info;
-	pid_t child;
-	int fd;
-	bool has_answer;
-	struct answer answer;
-};
-
-struct report {
-	struct card *cards;
-	size_t num_cards;
-	const struct qeff_published_list *published;
-	bool has_pci_cards;
-};
+	for (int fd = 0; fd < 3; fd++)
+		if (null < 0 || dup2(null, fd) < 0)
+			close(fd);
+}
 
 static void ask_and_exit(const char *name, int fd)
 {
@@ -82,6 +61,7 @@ static void ask_and_exit(const char *name, int fd)
 	struct qeff_error err = { 0 };
 	struct answer answer = { 0 };
 
+	let_go_of_output();
 	answer.result = qeff_device_open(name, &device, &err);
 	if (!answer.result)
 		answer.result = qeff_device_query(device, &answer.status, &err);
@@ -130,9 +110,8 @@ static void take_answer(struct card *card)
 	card->fd = -1;
 }
 
-static void collect(struct card *cards, size_t count)
+static void collect(struct card *cards, size_t count, int64_t deadline)
 {
-	int64_t deadline = now_ms() + ANSWER_LIMIT_MS;
 	struct pollfd *fds = calloc(count, sizeof(*fds));
 
 	while (fds) {
@@ -162,7 +141,7 @@ static void collect(struct card *cards, size_t count)
 }
 
 /* Why the card has no numbers, or NULL if it has. */
-static const char *trouble(const struct card *card)
+const char *stat_trouble(const struct card *card)
 {
 	if (card->info->state != QEFF_DEVICE_READY)
 		return card->info->reason;
@@ -171,7 +150,7 @@ static const char *trouble(const struct card *card)
 	return card->answer.result ? card->answer.message : NULL;
 }
 
-static const char *state_word(const struct card *card)
+const char *stat_word(const struct card *card)
 {
 	if (card->info->state != QEFF_DEVICE_READY)
 		return qeff_device_state_name(card->info->state);
@@ -181,263 +160,17 @@ static const char *state_word(const struct card *card)
 }
 
 /* Another qeff-stat asks the cards and runs nothing. */
-static bool only_asks(const struct qeff_published_process *p)
+bool stat_only_asks(const struct qeff_published_process *p)
 {
 	return p->num_programs == 0 && strcmp(p->command, "qeff-stat") == 0;
 }
 
-static bool is_shown(const struct report *r, const char *device)
+bool stat_shows(const struct report *r, const char *device)
 {
 	for (size_t i = 0; i < r->num_cards; i++)
 		if (strcmp(r->cards[i].info->name, device) == 0)
 			return true;
 	return false;
-}
-
-/* "12 / 16" */
-static const char *pair(char *text, size_t size, uint32_t free_count, uint32_t total)
-{
-	snprintf(text, size, "%" PRIu32 " / %" PRIu32, free_count, total);
-	return text;
-}
-
-/* "31.9 / 32.0 GiB" */
-static const char *memory_pair(char *text, size_t size, uint64_t free_bytes, uint64_t total_bytes)
-{
-	snprintf(text, size, "%.1f / %.1f GiB", (double)free_bytes / (1 << 30),
-		 (double)total_bytes / (1 << 30));
-	return text;
-}
-
-static const char *memory(char *text, size_t size, uint64_t bytes)
-{
-	if (bytes < UINT64_C(1) << 30)
-		snprintf(text, size, "%.1f MiB", (double)bytes / (1 << 20));
-	else
-		snprintf(text, size, "%.1f GiB", (double)bytes / (1 << 30));
-	return text;
-}
-
-#define CARD_ROW "%3s  %-14s %-10s %-14s %-11s %9s  %17s  %s\n"
-
-static void print_card(const struct card *card)
-{
-	const struct qeff_device_status *s = &card->answer.status;
-	char index[12], nsps[32] = "-", ddr[48] = "-", networks[48] = "-";
-
-	snprintf(index, sizeof(index), "%" PRIu32, card->info->index);
-	if (trouble(card)) {
-		printf(CARD_ROW, index, card->info->name, "-", state_word(card), "-", nsps, ddr,
-		       networks);
-		return;
-	}
-	pair(nsps, sizeof(nsps), s->nsp_free, s->nsp_total);
-	memory_pair(ddr, sizeof(ddr), s->ddr_free_bytes, s->ddr_total_bytes);
-	snprintf(networks, sizeof(networks), "%" PRIu32 " (%" PRIu32 " active)", s->networks_loaded,
-		 s->networks_active);
-	if (card->info->kind == QEFF_DEVICE_SOFT)
-		printf(CARD_ROW, index, card->info->name, s->sku_name, "software", "-", nsps, ddr,
-		       "in the process that uses it");
-	else
-		printf(CARD_ROW, index, card->info->name, s->sku_name, state_word(card),
-		       s->firmware_version, nsps, ddr, networks);
-}
-
-/* The software cards that are in use: each is a card of its own, in its process. */
-static void print_software_cards(const struct report *r)
-{
-	char name[64], nsps[32], ddr[48];
-
-	for (size_t i = 0; i < r->published->count; i++) {
-		const struct qeff_published_process *p = &r->published->processes[i];
-
-		for (size_t j = 0; j < p->num_devices && !only_asks(p); j++) {
-			const struct qeff_published_device *d = &p->devices[j];
-
-			if (d->kind != QEFF_DEVICE_SOFT || !is_shown(r, d->name))
-				continue;
-			snprintf(name, sizeof(name), "%s @%d", d->name, p->pid);
-			printf(CARD_ROW, "", name, "", "in use", "-",
-			       pair(nsps, sizeof(nsps), d->nsp_free, d->nsp_total),
-			       memory_pair(ddr, sizeof(ddr), d->ddr_free_bytes, d->ddr_total_bytes),
-			       "");
-		}
-	}
-}
-
-static void print_programs(const struct report *r)
-{
-	bool any = false;
-	char ddr[32];
-
-	for (size_t i = 0; i < r->published->count; i++) {
-		const struct qeff_published_process *p = &r->published->processes[i];
-
-		for (size_t j = 0; j < p->num_programs; j++) {
-			const struct qeff_published_program *program = &p->programs[j];
-
-			if (!is_shown(r, program->device))
-				continue;
-			if (!any)
-				printf("\n%8s  %-15s %-13s %4s  %10s  %11s  %s\n", "PID", "Command",
-				       "Card", "NSPs", "DDR", "Inferences", "Program");
-			any = true;
-			printf("%8d  %-15.15s %-13s %4" PRIu32 "  %10s  %11" PRIu64 "  %s\n",
-			       p->pid, p->command, program->device, program->nsps,
-			       memory(ddr, sizeof(ddr), program->ddr_bytes), program->inferences,
-			       program->path[0] ? program->path : program->name);
-		}
-	}
-	if (!any)
-		printf("\nNo process that can be seen has a program on them.\n");
-}
-
-static void print_table(const struct report *r)
-{
-	if (!r->has_pci_cards)
-		printf("No Cloud AI card in this machine. Programs run on a card made of "
-		       "software.\n\n");
-	printf(CARD_ROW, "ID", "Card", "SKU", "State", "Firmware", "NSPs free", "DDR free",
-	       "Programs");
-	for (size_t i = 0; i < r->num_cards; i++)
-		print_card(&r->cards[i]);
-	print_software_cards(r);
-	for (size_t i = 0; i < r->num_cards; i++)
-		if (trouble(&r->cards[i]))
-			printf("\n%s: %s\n", r->cards[i].info->name, trouble(&r->cards[i]));
-	print_programs(r);
-}
-
-static json_t *number(uint64_t value)
-{
-	return json_integer((json_int_t)value);
-}
-
-/* Strings from cards and sysfs are printable; an absent one is null. */
-static json_t *text(const char *value)
-{
-	return value && *value ? json_string(value) : json_null();
-}
-
-static json_t *status_json(const struct qeff_device_status *s)
-{
-	json_t *o = json_object();
-
-	json_object_set_new(o, "sku", json_string(s->sku_name));
-	json_object_set_new(o, "nsp_total", number(s->nsp_total));
-	json_object_set_new(o, "nsp_free", number(s->nsp_free));
-	json_object_set_new(o, "ddr_total_bytes", number(s->ddr_total_bytes));
-	json_object_set_new(o, "ddr_free_bytes", number(s->ddr_free_bytes));
-	json_object_set_new(o, "ddr_fragmentation_percent", number(s->ddr_fragmentation_percent));
-	json_object_set_new(o, "vc_total", number(s->vc_total));
-	json_object_set_new(o, "vc_free", number(s->vc_free));
-	json_object_set_new(o, "mcid_total", number(s->mcid_total));
-	json_object_set_new(o, "mcid_free", number(s->mcid_free));
-	json_object_set_new(o, "semaphore_total", number(s->semaphore_total));
-	json_object_set_new(o, "semaphore_free", number(s->semaphore_free));
-	json_object_set_new(o, "constants_loaded", number(s->constants_loaded));
-	json_object_set_new(o, "constants_in_use", number(s->constants_in_use));
-	json_object_set_new(o, "networks_loaded", number(s->networks_loaded));
-	json_object_set_new(o, "networks_active", number(s->networks_active));
-	json_object_set_new(o, "firmware_version", text(s->firmware_version));
-	json_object_set_new(o, "firmware_image", text(s->firmware_image));
-	json_object_set_new(o, "firmware_variant", text(s->firmware_variant));
-	json_object_set_new(o, "nsp_version", text(s->nsp_version));
-	json_object_set_new(o, "board_serial", text(s->board_serial));
-	json_object_set_new(o, "chip_serial", text(s->chip_serial));
-	json_object_set_new(o, "nsp_hz", number(s->nsp_hz));
-	json_object_set_new(o, "ddr_hz", number(s->ddr_hz));
-	json_object_set_new(o, "ddr_bytes_per_s", number(s->ddr_bytes_per_s));
-	json_object_set_new(o, "peak_ops_per_s", number(s->peak_ops_per_s));
-	json_object_set_new(o, "retired_pages", number(s->retired_pages));
-	return o;
-}
-
-static const char *kind_word(enum qeff_device_kind kind)
-{
-	return kind == QEFF_DEVICE_SOFT ? "soft" : "drm";
-}
-
-static json_t *card_json(const struct card *card)
-{
-	const struct qeff_device_info *info = card->info;
-	json_t *o = json_object();
-
-	json_object_set_new(o, "index", number(info->index));
-	json_object_set_new(o, "name", json_string(info->name));
-	json_object_set_new(o, "kind", json_string(kind_word(info->kind)));
-	json_object_set_new(o, "pci_address", text(info->pci_address));
-	json_object_set_new(o, "pci_device",
-			    info->pci_device ? number(info->pci_device) : json_null());
-	json_object_set_new(o, "node", text(info->node));
-	json_object_set_new(o, "driver", text(info->driver));
-	json_object_set_new(o, "state", json_string(state_word(card)));
-	json_object_set_new(o, "reason", text(trouble(card)));
-	json_object_set_new(o, "status",
-			    trouble(card) ? json_null() : status_json(&card->answer.status));
-	return o;
-}
-
-static json_t *process_json(const struct report *r, const struct qeff_published_process *p)
-{
-	json_t *o = json_object(), *devices = json_array(), *programs = json_array();
-
-	for (size_t i = 0; i < p->num_devices; i++) {
-		const struct qeff_published_device *d = &p->devices[i];
-		json_t *device = json_object();
-
-		if (!is_shown(r, d->name)) {
-			json_decref(device);
-			continue;
-		}
-		json_object_set_new(device, "name", json_string(d->name));
-		json_object_set_new(device, "kind", json_string(kind_word(d->kind)));
-		if (d->kind == QEFF_DEVICE_SOFT) {
-			json_object_set_new(device, "nsp_total", number(d->nsp_total));
-			json_object_set_new(device, "nsp_free", number(d->nsp_free));
-			json_object_set_new(device, "ddr_total_bytes", number(d->ddr_total_bytes));
-			json_object_set_new(device, "ddr_free_bytes", number(d->ddr_free_bytes));
-		}
-		json_array_append_new(devices, device);
-	}
-	for (size_t i = 0; i < p->num_programs; i++) {
-		const struct qeff_published_program *q = &p->programs[i];
-		json_t *program;
-
-		if (!is_shown(r, q->device))
-			continue;
-		program = json_object();
-		json_object_set_new(program, "device", json_string(q->device));
-		json_object_set_new(program, "name", text(q->name));
-		json_object_set_new(program, "path", text(q->path));
-		json_object_set_new(program, "nsps", number(q->nsps));
-		json_object_set_new(program, "ddr_bytes", number(q->ddr_bytes));
-		json_object_set_new(program, "inferences", number(q->inferences));
-		json_array_append_new(programs, program);
-	}
-	json_object_set_new(o, "pid", json_integer(p->pid));
-	json_object_set_new(o, "command", text(p->command));
-	json_object_set_new(o, "devices", devices);
-	json_object_set_new(o, "programs", programs);
-	return o;
-}
-
-static void print_json(const struct report *r)
-{
-	json_t *root = json_object(), *devices = json_array(), *processes = json_array();
-
-	for (size_t i = 0; i < r->num_cards; i++)
-		json_array_append_new(devices, card_json(&r->cards[i]));
-	for (size_t i = 0; i < r->published->count; i++)
-		if (!only_asks(&r->published->processes[i]))
-			json_array_append_new(processes,
-					      process_json(r, &r->published->processes[i]));
-	json_object_set_new(root, "version", json_string(QEFF_VERSION));
-	json_object_set_new(root, "devices", devices);
-	json_object_set_new(root, "processes", processes);
-	json_dumpf(root, stdout, JSON_INDENT(2));
-	putchar('\n');
-	json_decref(root);
 }
 
 static int complain(const struct qeff_error *err)
@@ -446,7 +179,28 @@ static int complain(const struct qeff_error *err)
 	return EXIT_FAILED;
 }
 
-static int run(const char *device, bool json)
+static const char *const error_sources[] = {
+	"SoC memory",	      "PCIe", "DDR", "system bus 1", "system bus 2", "NSP memory",
+	"temperature sensor",
+};
+
+const char *stat_error_source(uint32_t source)
+{
+	return source < sizeof(error_sources) / sizeof(error_sources[0]) ? error_sources[source]
+									 : "unknown source";
+}
+
+static const char *const channel_states[] = {
+	"idle", "in use", "before shutdown", "after shutdown", "before power-up", "after power-up",
+};
+
+const char *stat_channel_state(uint32_t state)
+{
+	return state < sizeof(channel_states) / sizeof(channel_states[0]) ? channel_states[state]
+									  : "unknown";
+}
+
+static int run(const char *device, bool json, int64_t deadline)
 {
 	const struct qeff_device_info *only = NULL;
 	struct qeff_published_list *published = NULL;
@@ -482,12 +236,16 @@ static int run(const char *device, bool json)
 	}
 	for (size_t i = 0; i < r.num_cards; i++)
 		start_asking(&r.cards[i]);
-	collect(r.cards, r.num_cards);
+	/* the driver knows these by itself, and answers meanwhile */
+	for (size_t i = 0; i < r.num_cards; i++)
+		r.cards[i].has_counters =
+			qeff_counters_read(r.cards[i].info, &r.cards[i].counters, NULL) == 0;
+	collect(r.cards, r.num_cards, deadline);
 	if (json)
-		print_json(&r);
+		stat_print_json(&r);
 	else
-		print_table(&r);
-	if (only && trouble(&r.cards[0]))
+		stat_print_text(&r);
+	if (only && stat_trouble(&r.cards[0]))
 		ret = EXIT_FAILED;
 out:
 	free(r.cards);
@@ -496,23 +254,50 @@ out:
 	return ret;
 }
 
+/* An address stands for itself: a card can be watched for before it is there. */
+static int watch(const char *device, bool json)
+{
+	struct qeff_device_list *list = NULL;
+	const struct qeff_device_info *info;
+	struct qeff_error err = { 0 };
+	char address[16];
+
+	if (!device)
+		return stat_watch(NULL, json);
+	if (qeff_device_list(&list, &err))
+		return complain(&err);
+	info = qeff_device_find(list, device);
+	snprintf(address, sizeof(address), "%s", info ? info->pci_address : device);
+	if (info && info->kind == QEFF_DEVICE_SOFT)
+		address[0] = '\0';
+	qeff_device_list_free(list);
+	if (strchr(address, ':') && strchr(address, '.'))
+		return stat_watch(address, json);
+	fprintf(stderr,
+		"qeff-stat: \"%s\" is no card on the PCI bus, and nothing else has events\n",
+		device);
+	return EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
+	int64_t deadline = now_ms() + ANSWER_LIMIT_MS;
 	static const struct option options[] = {
-		{ "device", required_argument, NULL, 'd' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ 0 },
+		{ "device", required_argument, NULL, 'd' }, { "watch", no_argument, NULL, 'w' },
+		{ "json", no_argument, NULL, 'j' },	    { "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },	    { 0 },
 	};
 	const char *device = NULL;
-	bool json = false;
+	bool json = false, watching = false;
 	int option, ret;
 
-	while ((option = getopt_long(argc, argv, "d:h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "d:wh", options, NULL)) != -1) {
 		switch (option) {
 		case 'd':
 			device = optarg;
+			break;
+		case 'w':
+			watching = true;
 			break;
 		case 'j':
 			json = true;
@@ -534,7 +319,7 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	signal(SIGPIPE, SIG_DFL);
-	ret = run(device, json);
+	ret = watching ? watch(device, json) : run(device, json, deadline);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "qeff-stat: standard output: %s\n", strerror(errno));
 		return EXIT_FAILED;

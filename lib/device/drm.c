@@ -373,12 +373,6 @@ static int drm_stats(struct qeff_transport *t, uint32_t dbc_id,
 	return ret ? fail(drm_of(t), err, ret, "statistics") : 0;
 }
 
-/* The kernel tells of a card that goes or comes back by uevents; nothing listens to them yet. */
-static int drm_events(struct qeff_transport *t)
-{
-	return -EOPNOTSUPP;
-}
-
 static const struct qeff_transport_ops drm_ops = {
 	.name = "drm",
 	.close = drm_close,
@@ -392,7 +386,6 @@ static const struct qeff_transport_ops drm_ops = {
 	.execute = drm_execute,
 	.wait = drm_wait,
 	.stats = drm_stats,
-	.events = drm_events,
 };
 
 static int check_driver(int fd, const char *node, struct qeff_error *err)

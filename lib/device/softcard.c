@@ -193,12 +193,6 @@ static void soft_close(struct qeff_transport *t)
 	free(u);
 }
 
-/* There is no bus from which a software card could be lost. */
-static int soft_events(struct qeff_transport *t)
-{
-	return -EOPNOTSUPP;
-}
-
 static int soft_lend(struct qeff_transport *t, const void *data, size_t size_bytes)
 {
 	return qeff_ranges_add(&soft_user_of(t)->card->ranges, data, size_bytes, QEFF_RANGE_LENT,
@@ -224,7 +218,6 @@ static const struct qeff_transport_ops soft_ops = {
 	.execute = qeff_soft_execute,
 	.wait = qeff_soft_wait,
 	.stats = qeff_soft_stats,
-	.events = soft_events,
 	.lend = soft_lend,
 	.reclaim = soft_reclaim,
 };

@@ -37,8 +37,6 @@ struct qeff_transport;
  * -ETIMEDOUT, -EPERM once the channel is torn down, -EIO if the card failed the transfer (where the
  * driver can tell)
  * @stats: fills @entries for the handles in them
- * @events: a descriptor that becomes readable when the card's state changes (gone, back); owned by
- * the transport; -EOPNOTSUPP where there is none
  * @lend: a promise that [@data, @data + @size_bytes) stays mapped and unchanged until @reclaim, so
  * that the card may adopt the pages instead of copying them; NULL where the transport cannot make
  * use of it
@@ -67,7 +65,6 @@ struct qeff_transport_ops {
 		    struct qeff_error *err);
 	int (*stats)(struct qeff_transport *t, uint32_t dbc_id,
 		     struct qaic_perf_stats_entry *entries, uint32_t count, struct qeff_error *err);
-	int (*events)(struct qeff_transport *t);
 	int (*lend)(struct qeff_transport *t, const void *data, size_t size_bytes);
 	void (*reclaim)(struct qeff_transport *t, const void *data, size_t size_bytes);
 };

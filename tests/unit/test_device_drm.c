@@ -392,7 +392,6 @@ static void execution(void)
 	CU_ASSERT_EQUAL(word(4), 3);
 	CU_ASSERT_EQUAL(quad(8), (uintptr_t)stats);
 	CU_ASSERT_EQUAL(t->ops->stats(t, 3, stats, 65536, NULL), -EINVAL);
-	CU_ASSERT_EQUAL(t->ops->events(t), -EOPNOTSUPP);
 	t->ops->close(t);
 }
 
