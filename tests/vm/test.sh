@@ -9,10 +9,12 @@
 #   # card: OPTIONS         a card with these options of qeff-vcard; may be repeated; OUT stands for the results' folder
 #   # module: qeff | qaic   loaded before the script; with "absent:" before the name, only there to load
 #   # program: NAME...      of BUILD/tools, or a helper of BUILD/tests/vm
+#   # host: NAME...         programs of the host
 #   # model: NAME OPTIONS   a bundled model, compiled with these options to /models/NAME.qpc, and with what the software
 #                           card in process says to the prompt of /models/prompt in /models/NAME.expected
 #   # file: FILE=PATH       a file of the host, and where it is in the guest; may be repeated
 #   # firmware              images under the names the driver asks for (what is in them is noise)
+#   # udev                  Debian 12's udev with its rules for such nodes, and ours
 #   # seconds: N            the time limit with KVM; five times that without (60)
 #   # append: ARGUMENTS     of the kernel
 set -eu
@@ -85,9 +87,13 @@ for spec in $(directives module); do
     set -- "$@" "$option" "$module"
 done
 for program in $(directives program); do
-    for folder in "$build/tools" "$build/tests/vm"; do
+    for folder in "$build/tools" "$build/tests/vm" "$build/tests/bench/driver"; do
         [ ! -x "$folder/$program" ] || set -- "$@" -p "$folder/$program"
     done
+done
+for program in $(directives host); do
+    command -v "$program" >/dev/null || skip "$program is not installed"
+    set -- "$@" -p "$(command -v "$program")"
 done
 models=$(directives model)
 if [ -n "$models" ]; then
@@ -108,6 +114,13 @@ done
 if grep -q '^# firmware$' "$script"; then
     firmware
     set -- "$@" -f "$build/vm/firmware/qcom=lib/firmware/qcom"
+fi
+if grep -q '^# udev$' "$script"; then
+    udev=$("$here/fetch-udev.sh" bookworm)
+    set -- "$@" -p "$udev/bin/udevadm" -f "$tree/udev/72-qeff.rules=lib/udev/rules.d/72-qeff.rules"
+    for rules in 50-udev-default 70-uaccess 71-seat 73-seat-late; do
+        set -- "$@" -f "$udev/lib/udev/rules.d/$rules.rules=lib/udev/rules.d/$rules.rules"
+    done
 fi
 "$here/mkinitramfs.sh" -k "$kernel" -o "$out/initramfs" -e "SETUP=$setup" "$@" "$script"
 
