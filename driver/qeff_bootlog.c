@@ -19,6 +19,7 @@ struct qeff_log_buffer {
 
 struct qeff_log {
 	bool closing;
+	struct workqueue_struct *wq; /* ordered, as the text is */
 	struct qeff_log_buffer buffers[QEFF_LOG_BUFFERS];
 };
 
@@ -64,7 +65,7 @@ static void qeff_log_dl(struct mhi_device *mhi_dev, struct mhi_result *result)
 		if (buffer->text != result->buf_addr)
 			continue;
 		buffer->bytes = result->transaction_status ? 0 : result->bytes_xferd;
-		queue_work(qeff_from_mhi(mhi_dev)->wq, &buffer->work);
+		queue_work(log->wq, &buffer->work);
 	}
 }
 
@@ -96,6 +97,9 @@ static int qeff_log_probe(struct mhi_device *mhi_dev, const struct mhi_device_id
 	}
 	dev_set_drvdata(dev, log);
 
+	log->wq = alloc_ordered_workqueue("qeff_log", 0);
+	if (!log->wq)
+		return -ENOMEM;
 	/* The log of the boot that begins. */
 	mutex_lock(&qdev->log_lock);
 	qdev->bootlog_len = 0;
@@ -103,28 +107,30 @@ static int qeff_log_probe(struct mhi_device *mhi_dev, const struct mhi_device_id
 
 	ret = mhi_prepare_for_transfer(mhi_dev);
 	if (ret)
-		return ret;
+		goto err_wq;
 	for (i = 0; i < QEFF_LOG_BUFFERS; i++) {
 		ret = mhi_queue_buf(mhi_dev, DMA_FROM_DEVICE, log->buffers[i].text, QEFF_LOG_BYTES,
 				    MHI_EOT);
 		if (ret) {
 			WRITE_ONCE(log->closing, true);
 			mhi_unprepare_from_transfer(mhi_dev);
-			break;
+			goto err_wq;
 		}
 	}
+	return 0;
+
+err_wq:
+	destroy_workqueue(log->wq);
 	return ret;
 }
 
 static void qeff_log_remove(struct mhi_device *mhi_dev)
 {
 	struct qeff_log *log = dev_get_drvdata(&mhi_dev->dev);
-	unsigned int i;
 
 	WRITE_ONCE(log->closing, true);
 	mhi_unprepare_from_transfer(mhi_dev);
-	for (i = 0; i < QEFF_LOG_BUFFERS; i++)
-		cancel_work_sync(&log->buffers[i].work);
+	destroy_workqueue(log->wq);
 }
 
 static const struct mhi_device_id qeff_log_ids[] = { { .chan = "QEFF_LOGGING" }, {} };

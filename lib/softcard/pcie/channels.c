@@ -211,8 +211,13 @@ void qeff_channels_ras(struct qeff_vcard *v, uint32_t type, uint32_t source)
 	qeff_mhi_send(&v->mhi, QEFF_CHANNEL_STATUS + 1, message, sizeof(message));
 }
 
+/* More messages than a host has buffers, each shorter than the one before, and one of no bytes: as
+ * in the logs of cards, none has an end but its length. */
 static void send_boot_log(struct qeff_vcard *v)
 {
+	static const char dots[] =
+		"................................................................"
+		"................................";
 	char line[160];
 	int n;
 
@@ -223,6 +228,12 @@ static void send_boot_log(struct qeff_vcard *v)
 		     v->config.serial, v->config.nsps,
 		     (unsigned long long)(v->config.ddr_bytes >> 20));
 	qeff_mhi_send(&v->mhi, QEFF_CHANNEL_LOGGING + 1, line, (size_t)n);
+	qeff_mhi_send(&v->mhi, QEFF_CHANNEL_LOGGING + 1, line, 0);
+	for (int step = 1; step <= 20; step++) {
+		n = snprintf(line, sizeof(line), "step %d: %.*s\n", step, 5 * (20 - step) + 1,
+			     dots);
+		qeff_mhi_send(&v->mhi, QEFF_CHANNEL_LOGGING + 1, line, (size_t)n);
+	}
 }
 
 /* Asks the host for the time; nothing depends on the answer. */
