@@ -23,7 +23,7 @@ qpc=/models/tiny-llama-stories.qpc
 drivers=/sys/bus/pci/drivers/qeff
 
 # numbers and what they are about; those behind a colon need that set-up
-rows='01 02 03 04 05:iommu 06 07 08 09 10 11 12 13 14 15 16 17 18 19 20 21 22 23:single'
+rows='01 02 03 04 05:iommu 06 07 08 09 10 11 12 13 14 15 16 17 18 19 20 21 22 23:single 24'
 title() { # number
     case $1 in
     01) echo "lengths of the user's transactions" ;;
@@ -49,6 +49,7 @@ title() { # number
     21) echo "a buffer for another device" ;;
     22) echo "numbers of a buffer without slices" ;;
     23) echo "what follows a long transfer" ;;
+    24) echo "messages of the boot log" ;;
     esac
 }
 
@@ -96,11 +97,22 @@ more_resources() {
     bind_second && within 30 online "$second" && unbind_second
 }
 
+# In order, whole, and nothing of what was in their buffers before.
+boot_log() {
+    cat "$(find /sys/kernel/debug -name bootlog)" >/tmp/bootlog
+    awk '/^step/ { n++; if ($2 != n ":" || length($3) != 5 * (20 - n) + 1) bad = 1 } END { exit bad || n != 20 || NR != 22 }' \
+        /tmp/bootlog || {
+        cat /tmp/bootlog
+        return 1
+    }
+}
+
 test_of() { # number
     case $1 in
     10 | 21) with_second "$1" ;;
     17) never_booted ;;
     18) more_resources ;;
+    24) boot_log ;;
     *) vm-bugs "$(node "$first")" $qpc "$1" ;;
     esac
 }
