@@ -18,3 +18,6 @@ for kernel in $kernels; do
     step "$here/build-module.sh" "$kernel"
 done
 step "$here/build-qaic.sh"
+step "$here/fetch-udev.sh" bookworm
+step "$here/fetch-udev.sh" trixie
+step "$here/fetch-schema.sh"
