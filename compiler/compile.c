@@ -250,7 +250,7 @@ static int summarise(struct compile *c)
 	struct qeff_lower_facts facts;
 
 	qeff_lower_facts(c->lowering, &facts);
-	s->task = c->info.task == QEFF_MODEL_CAUSAL_LM ? "text-generation" : "feature-extraction";
+	s->task = qeff_model_task_name(c->info.task);
 	s->parameters = c->info.parameters;
 	s->layers = c->info.layers;
 	s->num_cores = facts.num_nsps;

@@ -6,6 +6,7 @@
 #include "compile.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,24 +69,44 @@ static void add_pooling(const struct compile_package *p, json_t *root)
 	json_object_set_new(root, "normalize", json_boolean(mode && normalize));
 }
 
+/* Names of a classifier's labels, in the order of its logits, and how logits become scores. */
+static void add_labels(const struct compile_package *p, json_t *root)
+{
+	const json_t *names =
+		json_object_get(qeff_checkpoint_config(p->checkpoint)->json, "id2label");
+	json_t *labels = json_array();
+
+	for (uint32_t i = 0; i < p->info->labels; i++) {
+		char key[32];
+		const char *name;
+
+		snprintf(key, sizeof(key), "%u", i);
+		name = json_string_value(json_object_get(names, key));
+		snprintf(key, sizeof(key), "LABEL_%u", i);
+		json_array_append_new(labels, json_string(name ? name : key));
+	}
+	json_object_set_new(root, "labels", labels);
+	json_object_set_new(root, "scores", json_string(p->info->scores));
+}
+
 int qeff_compile_generation(const struct compile_package *p, struct qeff_bytes *json,
 			    struct qeff_error *err)
 {
 	const struct qeff_model_info *info = p->info;
-	bool generates = info->task == QEFF_MODEL_CAUSAL_LM;
 	json_t *root = json_object();
 	char *text;
 
 	json_object_set_new(root, "architecture", json_string(info->architecture));
-	json_object_set_new(root, "task",
-			    json_string(generates ? "text-generation" : "feature-extraction"));
+	json_object_set_new(root, "task", json_string(qeff_model_task_name(info->task)));
 	json_object_set_new(root, "bos_token_id", token_id(info->bos_token_id));
 	json_object_set_new(root, "eos_token_id", eos_ids(info));
 	json_object_set_new(root, "pad_token_id", token_id(info->pad_token_id));
 	json_object_set_new(root, "vocab_size", json_integer(info->vocab));
 	json_object_set_new(root, "max_position_embeddings", json_integer(info->max_positions));
-	if (!generates)
+	if (info->task == QEFF_MODEL_ENCODER)
 		add_pooling(p, root);
+	if (info->task == QEFF_MODEL_CLASSIFIER)
+		add_labels(p, root);
 	json_object_set_new(root, "tokenizer_config", tokenizer_settings(p->checkpoint));
 	text = json_dumps(root, JSON_INDENT(1));
 	json_decref(root);

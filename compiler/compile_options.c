@@ -207,6 +207,15 @@ static int settle_encoder(const struct qeff_compile_options *o,
 		return qeff_error_set(err, -EINVAL,
 				      "%s has no KV cache; %s is for models that generate text",
 				      info->architecture, wants_cache(o));
+	if (info->task == QEFF_MODEL_CLASSIFIER) {
+		if (o->pooling > QEFF_COMPILE_POOLING_NONE ||
+		    o->normalize == QEFF_COMPILE_NORMALIZE_YES)
+			return qeff_error_set(err, -EINVAL,
+					      "%s classifies; pooling and normalize are for "
+					      "encoders without a head",
+					      info->architecture);
+		return o->specializations ? 0 : settle_seq_lens(o, info, plan, err);
+	}
 	if (o->pooling == QEFF_COMPILE_POOLING_DEFAULT) {
 		plan->pooling = pooling->mode;
 		plan->normalize = pooling->mode && pooling->normalize;

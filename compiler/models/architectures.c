@@ -14,6 +14,17 @@ const struct model_architecture *model_row(size_t index)
 	return NULL;
 }
 
+const char *qeff_model_task_name(enum qeff_model_task task)
+{
+	static const char *const names[] = {
+		[QEFF_MODEL_CAUSAL_LM] = "text-generation",
+		[QEFF_MODEL_ENCODER] = "feature-extraction",
+		[QEFF_MODEL_CLASSIFIER] = "text-classification",
+	};
+
+	return names[task];
+}
+
 const char *qeff_model_architecture(size_t index, const char **model_type,
 				    enum qeff_model_task *task)
 {

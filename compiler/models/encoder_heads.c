@@ -68,6 +68,26 @@ struct qeff_value *encoder_mean_row(struct encoder *e, struct qeff_value *x)
 			       (struct qeff_value *[]){ x, e->position_ids }, 1, &mode);
 }
 
+/* What transformers' pipeline makes scores with. */
+static const char *scores(struct encoder *e, uint32_t labels)
+{
+	const char *type =
+		labels == 1 ? "multi_label_classification" : "single_label_classification";
+	struct qeff_error why = { 0 };
+
+	if (qeff_config_string(e->b->config, "problem_type", &type, &why))
+		qeff_graph_fail(e->b->graph, why.code, "%s", why.message);
+	if (!strcmp(type, "regression"))
+		return "none";
+	if (!strcmp(type, "multi_label_classification") || labels == 1)
+		return "sigmoid";
+	if (strcmp(type, "single_label_classification"))
+		qeff_graph_fail(e->b->graph, -ENOTSUP,
+				"%s: \"problem_type\" is \"%.64s\", which is not supported",
+				e->b->config->file, type);
+	return "softmax";
+}
+
 uint32_t encoder_labels(struct encoder *e)
 {
 	const struct qeff_config *config = e->b->config;
@@ -84,6 +104,7 @@ uint32_t encoder_labels(struct encoder *e)
 				config->file, named);
 	count = named ? (uint32_t)named : count;
 	e->b->info->labels = count;
+	e->b->info->scores = scores(e, count);
 	return count;
 }
 

@@ -9,8 +9,8 @@
 #define QEFF_MODEL_MAX_EOS 16
 
 enum qeff_model_task {
-	QEFF_MODEL_CAUSAL_LM, /* logits [B,S,V] */
-	QEFF_MODEL_ENCODER,   /* last_hidden_state [B,S,W] */
+	QEFF_MODEL_CAUSAL_LM,  /* logits [B,S,V] */
+	QEFF_MODEL_ENCODER,    /* last_hidden_state [B,S,W] */
 	QEFF_MODEL_CLASSIFIER, /* logits [B,labels] */
 };
 
@@ -33,7 +33,8 @@ struct qeff_model_options {
  * @weight_bytes: their bytes in the checkpoint
  * @bos_token_id, @pad_token_id: -1 where the checkpoint names none
  * @eos_token_ids, @num_eos: of generation_config.json, else of config.json
- * @labels: of a classifier
+ * @labels: of a classifier: its classes, named by "id2label"
+ * @scores: what makes scores of its logits: "softmax", "sigmoid" or "none"; static
  * @uses_token_types: the graph has an input "token_type_ids"
  * @num_warnings, @warnings: sentences for the user: tensors that nothing reads, and the like
  */
@@ -47,6 +48,7 @@ struct qeff_model_info {
 	int64_t eos_token_ids[QEFF_MODEL_MAX_EOS];
 	size_t num_eos;
 	uint32_t labels;
+	const char *scores;
 	bool uses_token_types;
 	size_t num_warnings;
 	char **warnings;
@@ -69,6 +71,9 @@ int qeff_model_build(const struct qeff_checkpoint *checkpoint,
 		     const struct qeff_model_options *options, struct qeff_graph **graph,
 		     struct qeff_model_info *info, struct qeff_error *err);
 void qeff_model_info_clear(struct qeff_model_info *info);
+
+/* "text-generation", "feature-extraction" or "text-classification". */
+const char *qeff_model_task_name(enum qeff_model_task task);
 
 /* The table of architectures, for --list-architectures: name of row @index, or NULL past the end;
  * @model_type and @task may be NULL. */

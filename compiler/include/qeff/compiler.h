@@ -197,7 +197,7 @@ struct qeff_compile_specialisation {
 /**
  * struct qeff_compile_summary - what was made
  * @architecture: as config.json names it
- * @task: "text-generation" or "feature-extraction"
+ * @task: "text-generation", "feature-extraction" or "text-classification"
  * @parameters: numbers in the checkpoint's weights
  * @layers: transformer layers
  * @transforms: names of the transforms applied, in order

@@ -23,7 +23,7 @@ qpc=/models/tiny-llama-stories.qpc
 drivers=/sys/bus/pci/drivers/qeff
 
 # numbers and what they are about; those behind a colon need that set-up
-rows='01 02 03 04 05:iommu 06 07 08 09 10 11 12 13 14 15 16 17 18 19 20 21 22 23:single 24'
+rows='01 02 03 04 05:iommu 06 07 08 09 10 11 12 13 14 15 16 17 18 19 20 21 22 23:single 24 25'
 title() { # number
     case $1 in
     01) echo "lengths of the user's transactions" ;;
@@ -50,6 +50,7 @@ title() { # number
     22) echo "numbers of a buffer without slices" ;;
     23) echo "what follows a long transfer" ;;
     24) echo "messages of the boot log" ;;
+    25) echo "memory that runs out anywhere" ;;
     esac
 }
 
@@ -107,12 +108,20 @@ boot_log() {
     }
 }
 
+# The kernel does not say each time that it made an allocation fail.
+no_memory() {
+    echo 0 >/sys/kernel/debug/failslab/verbose
+    echo N >/sys/kernel/debug/failslab/ignore-gfp-wait
+    vm-bugs "$(node "$first")" $qpc 25
+}
+
 test_of() { # number
     case $1 in
     10 | 21) with_second "$1" ;;
     17) never_booted ;;
     18) more_resources ;;
     24) boot_log ;;
+    25) no_memory ;;
     *) vm-bugs "$(node "$first")" $qpc "$1" ;;
     esac
 }
@@ -148,9 +157,12 @@ load() { # module
     echo 1 >/sys/module/qeff/parameters/control_resp_timeout_s
 }
 
-mount -t cgroup2 none /sys/fs/cgroup
-echo +memory >/sys/fs/cgroup/cgroup.subtree_control
-mkdir /sys/fs/cgroup/bugs
+groups=
+if mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null && grep -q memory /sys/fs/cgroup/cgroup.controllers; then
+    echo +memory >/sys/fs/cgroup/cgroup.subtree_control
+    mkdir /sys/fs/cgroup/bugs
+    groups=yes
+fi
 
 # each of them, with the module as it is
 check "card online" load /lib/modules/qeff.ko
@@ -163,6 +175,14 @@ for entry in $rows; do
     esac
     if [ "$entry" != "$number" ] && [ "${entry#*:}" != "$SETUP" ]; then
         skip "$number $(title "$number")" "only with set-up ${entry#*:}"
+        continue
+    fi
+    if [ "$number" = 09 ] && [ -z "$groups" ]; then
+        skip "$number $(title "$number")" "the kernel limits no group's memory"
+        continue
+    fi
+    if [ "$number" = 25 ] && [ ! -d /sys/kernel/debug/failslab ]; then
+        skip "$number $(title "$number")" "the kernel has no failslab"
         continue
     fi
     begin=$(cut -d' ' -f1 /proc/uptime)

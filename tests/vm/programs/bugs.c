@@ -161,6 +161,7 @@ static const struct {
 	{ "13", bug_perf_foreign },    { "14", bug_release },	     { "15", bug_handles },
 	{ "16", bug_late_deactivate }, { "19", bug_short_mmap },     { "20", bug_spurious },
 	{ "21", bug_prime },	       { "22", bug_perf_unsliced },  { "23", bug_room },
+	{ "25", bug_no_memory },
 };
 
 int main(int argc, char **argv)

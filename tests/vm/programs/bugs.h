@@ -64,5 +64,7 @@ void bug_release(void);
 void bug_short_mmap(void);
 void bug_spurious(void);
 void bug_perf_unsliced(void);
+/* bugs_memory.c */
+void bug_no_memory(void);
 
 #endif
