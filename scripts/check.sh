@@ -6,7 +6,7 @@ set -u
 
 build=$1
 shift
-suites=${*:-unit integration onnx}
+suites=${*:-unit integration onnx vm}
 passed=0
 failed=0
 skipped=0

@@ -108,3 +108,36 @@ in_root() { # command...
         mount -t proc proc "$root/proc"
         exec chroot "$root" "$@"' in_root "$root" "$cache" "$tree" "$@"
 }
+
+# What a driver of the card loads before itself: modprobe resolves the rest. And what some tests load: each with a file
+# NAME.deps beside it, its modules in order.
+drivers='mhi drm_shmem_helper'
+
+# Copies modules and what they need, uncompressed, and prints their names in loading order.
+take() { # unpacked release destination module...
+    from=$1 of=$2 to=$3
+    shift 3
+    for driver; do
+        # in most kernels built in
+        [ "$driver" != virtio_pci ] || find "$from/lib/modules/$of/" -name 'virtio_pci.ko*' | grep -q . || continue
+        modprobe -S "$of" -d "$from" --show-depends "$driver" || die "$driver: not a module of $of"
+    done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' | while read -r module; do
+        base=${module##*/}
+        base=${base%.xz}
+        case $module in
+        *.xz) xz -dc "$module" >"$to/$base" ;;
+        *) cp "$module" "$to/$base" ;;
+        esac
+        printf '%s\n' "$base"
+    done
+}
+
+take_modules() { # unpacked release destination
+    mkdir -p "$3"
+    # it misses modules.order and modules.builtin, which other packages bring: the dependencies do not need them
+    depmod -b "$1" "$2" 2>/dev/null
+    # shellcheck disable=SC2086
+    take "$@" $drivers >"$3/order"
+    take "$@" virtio_pci virtio_blk >"$3/virtio_blk.deps"
+    take "$@" aer_inject >"$3/aer_inject.deps"
+}

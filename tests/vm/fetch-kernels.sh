@@ -16,9 +16,6 @@ if [ "${1:-}" = --update ]; then
 fi
 wanted=${*:-$kernels}
 
-# What a driver of the card loads before itself: modprobe resolves the rest.
-drivers='mhi drm_shmem_helper'
-
 # The packages of the kernel itself among the dependencies of those given, and those given, one "name=version" a line.
 # Kernel packages depend on each other by exact name, so a walk by pattern is enough; compilers and linux-base are not
 # followed.
@@ -66,31 +63,15 @@ relocate() { # unpacked
     done
 }
 
-# Copies the modules in loading order, uncompressed, and writes their order.
-take_modules() { # unpacked release destination
-    mkdir -p "$3"
-    # it misses modules.order and modules.builtin, which other packages bring: the dependencies do not need them
-    depmod -b "$1" "$2" 2>/dev/null
-    for driver in $drivers; do
-        modprobe -S "$2" -d "$1" --show-depends "$driver" || die "$driver: not a module of $2"
-    done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' | while read -r module; do
-        base=${module##*/}
-        base=${base%.xz}
-        case $module in
-        *.xz) xz -dc "$module" >"$3/$base" ;;
-        *) cp "$module" "$3/$base" ;;
-        esac
-        printf '%s\n' "$base"
-    done >"$3/order"
-}
-
 fetch() { # kernel
     final=$cache/kernels/$1
-    [ -f "$final/complete" ] && [ -z "$update" ] && return 0
+    # a cache of former times lacks it
+    whole=$final/modules/aer_inject.deps
+    [ -f "$final/complete" ] && [ -f "$whole" ] && [ -z "$update" ] && return 0
     packages_of "$1"
     # shellcheck disable=SC2086
     list=$(closure $meta)
-    if [ -f "$final/complete" ] && [ "$(cat "$final/complete")" = "$list" ]; then
+    if [ -f "$whole" ] && [ -f "$final/complete" ] && [ "$(cat "$final/complete")" = "$list" ]; then
         return 0
     fi
     release=$(printf '%s\n' "$list" | sed -n 's/^linux-headers-\([0-9].*-amd64\)=.*/\1/p' |
@@ -131,6 +112,10 @@ fetch() { # kernel
     rm -rf "$work"
 }
 
+if [ "$wanted" = debug ]; then
+    [ -f "$cache/kernels/debug/complete" ] || skip "kernel debug has not been built (debug/build-kernel.sh)"
+    exit 0
+fi
 need flock xz depmod modprobe tar
 lock kernels
 mirrors

@@ -14,6 +14,9 @@
 #                           card in process says to the prompt of /models/prompt in /models/NAME.expected
 #   # file: FILE=PATH       a file of the host, and where it is in the guest; may be repeated
 #   # firmware              images under the names the driver asks for (what is in them is noise)
+#   # kernel                the kernel's own image as /lib/vmlinuz
+#   # disk: SIZE            an empty disk, such as 512M
+#   # boots: N              how often it is switched on in all, if it goes off before its plan (1)
 #   # udev                  Debian 12's udev with its rules for such nodes, and ours
 #   # seconds: N            the time limit with KVM; five times that without (60)
 #   # append: ARGUMENTS     of the kernel
@@ -79,8 +82,11 @@ for spec in $(directives module); do
     case ${spec#absent:} in
     qeff) module=$("$here/build-module.sh" "$kernel") ;;
     qaic)
-        [ "$kernel" = 6.12 ] || skip "qaic is built for 6.12 alone"
-        module=$("$here/build-qaic.sh")
+        case $kernel in
+        6.12) module=$("$here/build-qaic.sh") ;;
+        debug) module=$cache/kernels/debug/modules/qaic.ko ;;
+        *) skip "qaic is built for 6.12 alone" ;;
+        esac
         ;;
     *) die "$script: module $spec" ;;
     esac
@@ -115,6 +121,9 @@ if grep -q '^# firmware$' "$script"; then
     firmware
     set -- "$@" -f "$build/vm/firmware/qcom=lib/firmware/qcom"
 fi
+if grep -q '^# kernel$' "$script"; then
+    set -- "$@" -f "$cache/kernels/$kernel/vmlinuz=lib/vmlinuz"
+fi
 if grep -q '^# udev$' "$script"; then
     udev=$("$here/fetch-udev.sh" bookworm)
     set -- "$@" -p "$udev/bin/udevadm" -f "$tree/udev/72-qeff.rules=lib/udev/rules.d/72-qeff.rules"
@@ -122,10 +131,10 @@ if grep -q '^# udev$' "$script"; then
         set -- "$@" -f "$udev/lib/udev/rules.d/$rules.rules=lib/udev/rules.d/$rules.rules"
     done
 fi
-"$here/mkinitramfs.sh" -k "$kernel" -o "$out/initramfs" -e "SETUP=$setup" "$@" "$script"
+"$here/mkinitramfs.sh" -k "$kernel" -o "$out/initramfs" -e "SETUP=$setup" -e "DISK=$(directives disk)" "$@" "$script"
 
 set -- -k "$kernel" -i "$out/initramfs" -o "$out" -c "$setup" -t "$(directives seconds | grep . || echo 60)" \
-    -a "$(directives append)"
+    -a "$(directives append)" -d "$(directives disk)" -b "$(directives boots | grep . || echo 1)"
 cards=$(directives card)
 if grep -q '^# card:' "$script"; then
     [ -x "$build/tools/qeff-vcard" ] || die "$build/tools/qeff-vcard has not been built"
