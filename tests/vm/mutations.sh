@@ -46,10 +46,15 @@ kbuild() {
 
 numbers=$*
 [ -n "$numbers" ] || numbers=$(cd "$here/mutations" && for file in *.patch; do echo "${file%%-*}"; done)
-kbuild "the module"
+base=$({
+    find "$src" -name "*.[ch]" ! -name "*.mod.c" -exec sha256sum {} +
+    cat "$cache/kernels/$kernel/complete"
+} | LC_ALL=C sort | sha256sum)
 for number in $numbers; do
     for file in "$here/mutations/$number"-*.patch; do
         [ -f "$file" ] || die "there is no mutation $number"
+        sum=$(echo "$base" | cat - "$file" | sha256sum)
+        [ "$(cat "$work/$number.sum" 2>/dev/null)" != "$sum" ] || continue
         patch -s -p1 -d "$src" --dry-run <"$file" >&2 || die "${file##*/} does not apply any more"
         patch -s -p1 -d "$src" --no-backup-if-mismatch <"$file"
         code=0
@@ -57,6 +62,7 @@ for number in $numbers; do
         patch -s -R -p1 -d "$src" --no-backup-if-mismatch <"$file"
         [ "$code" -eq 0 ] || exit "$code"
         cp "$src/qeff.ko" "$work/$number.ko"
+        echo "$sum" >"$work/$number.sum"
     done
 done
 
