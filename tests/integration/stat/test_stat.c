@@ -69,6 +69,8 @@ static void command_line(void)
 	expect(2, "--nonsense", "--help");
 	expect(2, "surplus", "unexpected \"surplus\"");
 	expect(1, "-d 7", "no card \"7\"");
+	expect(1, "--watch -d soft", "no card on the PCI bus");
+	expect(1, "-w -d 7", "no card on the PCI bus");
 }
 
 static void a_machine_without_cards(void)
@@ -86,9 +88,21 @@ static void a_machine_without_cards(void)
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(json_object_get(device, "status"),
 							   "ddr_total_bytes")),
 			INT64_C(32) << 30);
+	CU_ASSERT_TRUE(json_is_null(json_object_get(device, "counters")));
 	json_decref(root);
 	CU_ASSERT_EQUAL(run("QEFF_SOFTCARDS=nsps=99 %s 2>&1", stat_tool), 1);
 	CU_ASSERT_PTR_NOT_NULL(strstr(output, "qeff-stat: QEFF_SOFTCARDS: nsps=99, expected"));
+}
+
+/* It begins without a card, waits, and ends when it is told to; a machine that gets cards meanwhile
+ * is the guest's in the VM tests. */
+static void watching(void)
+{
+	CU_ASSERT_EQUAL(
+		run("QEFF_SYSFS=%s/sys timeout -s TERM 0.3 %s --watch --json -d 0000:ff:1f.7 2>&1",
+		    dir, stat_tool),
+		124);
+	CU_ASSERT_STRING_EQUAL(output, "");
 }
 
 /* The entry of this process, or NULL. */
@@ -208,6 +222,7 @@ static void a_card_that_hangs(void)
 static const struct unit_test tests[] = {
 	{ "command line", command_line },
 	{ "a machine without cards", a_machine_without_cards },
+	{ "watching", watching },
 	{ "what this process runs", what_this_process_runs },
 	{ "cards that cannot be used", cards_that_cannot_be_used },
 	{ "a card that hangs", a_card_that_hangs },
