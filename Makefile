@@ -68,6 +68,14 @@ bench: all
 bench-peers: all
 	@scripts/bench-peers.sh $(BUILD) $(PEERS)
 
+# The module beside mainline's qaic, in one VM on cards of the same kind, and their lines of code.
+bench-driver:
+	@scripts/deps.sh check
+	@tests/vm/deps.sh
+	@$(MAKE) --no-print-directory all
+	@tests/vm/test.sh $(BUILD) 6.12 msi32 tests/bench/driver/bench.sh
+	@tests/bench/driver/lines.sh
+
 format:
 	@scripts/deps.sh lint
 	git ls-files '*.c' '*.h' | xargs clang-format -i
@@ -82,4 +90,4 @@ install: all
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize $(BUILD)-tsan
 
-.PHONY: all demo check check-long check-vm dkms-install sanitize tsan bench bench-peers format lint install clean
+.PHONY: all demo check check-long check-vm dkms-install sanitize tsan bench bench-driver bench-peers format lint install clean
