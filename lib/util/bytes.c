@@ -32,7 +32,8 @@ void *qeff_bytes_append(struct qeff_bytes *b, const void *from, size_t count)
 {
 	uint8_t *at;
 
-	if (!reserve(b, count))
+	/* nothing, appended to nothing: there is no array to point into */
+	if (!reserve(b, count) || !b->data)
 		return NULL;
 	at = b->data + b->size_bytes;
 	if (count && from)
