@@ -38,6 +38,18 @@ static uint64_t first_difference(const uint8_t *a, const uint8_t *b, uint64_t by
 	return i;
 }
 
+/* The first byte that is not the pattern's, or @bytes: nearly always, and fast then. */
+static uint64_t first_not_poison(const uint8_t *at, uint64_t bytes)
+{
+	uint64_t i = 0;
+
+	if (bytes && at[0] == QEFF_NSP_POISON && !memcmp(at, at + 1, bytes - 1))
+		return bytes;
+	while (i < bytes && at[i] == QEFF_NSP_POISON)
+		i++;
+	return i;
+}
+
 static void visit(void *user, uint64_t offset, uint64_t bytes, bool written)
 {
 	struct poison *p = user;
@@ -103,9 +115,11 @@ void qeff_nsp_poison_after(struct qeff_nsp_instance *instance, uint32_t phase, u
 	walk(instance, phase, &p, KEEP_WRITES);
 	walk(instance, phase, &p, CHECK_READS);
 	walk(instance, phase, &p, POISON_ALL);
-	for (uint64_t i = 0; i < p.bytes && p.wrong == UINT64_MAX; i++)
-		if (p.arena[i] != QEFF_NSP_POISON)
-			p.wrong = i;
+	if (p.wrong == UINT64_MAX) {
+		uint64_t first = first_not_poison(p.arena, p.bytes);
+
+		p.wrong = first < p.bytes ? first : UINT64_MAX;
+	}
 	memcpy(p.arena, p.shadow, p.bytes);
 	if (p.wrong != UINT64_MAX)
 		qeff_nsp_set_fault(instance, QEFF_NSP_FAULT_POISON, phase, 0,
