@@ -4,7 +4,6 @@
 
 #include "graph/graph.h"
 #include "onnx/onnx.h"
-#include "transforms/transforms.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@ struct compile {
 	struct qeff_compile_summary *summary;
 	struct qeff_error *err;
 	struct compile_plan plan;
+	struct compile_lists lists;
 	struct qeff_checkpoint *checkpoint;
 	struct qeff_model_info info;
 	struct qeff_graph *graph;
@@ -68,13 +68,36 @@ static void name_network(struct compile *c)
 	free(path);
 }
 
+/* Nodes and precisions, the caller's and those of files. */
+static int read_lists(struct compile *c)
+{
+	const struct qeff_compile_options *o = c->options;
+	int rc = 0;
+
+	if (o->num_fp32_nodes) {
+		c->lists.fp32_nodes = calloc(o->num_fp32_nodes, sizeof(*c->lists.fp32_nodes));
+		if (!c->lists.fp32_nodes)
+			return no_memory(c->err);
+		memcpy(c->lists.fp32_nodes, o->fp32_nodes,
+		       o->num_fp32_nodes * sizeof(*c->lists.fp32_nodes));
+		c->lists.num_fp32_nodes = o->num_fp32_nodes;
+	}
+	if (o->node_precision_info)
+		rc = qeff_compile_read_fp32_nodes(o->node_precision_info, &c->lists, c->err);
+	if (!rc && o->custom_io)
+		rc = qeff_compile_read_custom_io(o->custom_io, &c->lists, c->err);
+	return rc;
+}
+
 static int read_checkpoint(struct compile *c)
 {
 	/* Few positions: this build is only to know the model. */
 	const struct qeff_model_options probe = { .positions = 1 };
 	struct qeff_graph *graph = NULL;
-	int rc = qeff_checkpoint_open(c->options->model_dir, &c->checkpoint, c->err);
+	int rc = read_lists(c);
 
+	if (!rc)
+		rc = qeff_checkpoint_open(c->options->model_dir, &c->checkpoint, c->err);
 	if (rc)
 		return rc;
 	rc = qeff_model_build(c->checkpoint, &probe, &graph, &c->info, c->err);
@@ -96,8 +119,11 @@ static int make_graph(struct compile *c)
 		.spd = c->plan.spd,
 		.pooling = c->plan.pooling,
 		.normalize = c->plan.normalize,
-		.fp32_nodes = c->options->fp32_nodes,
-		.num_fp32_nodes = c->options->num_fp32_nodes,
+		.fp32_nodes = c->lists.fp32_nodes,
+		.num_fp32_nodes = c->lists.num_fp32_nodes,
+		.custom_io = c->lists.io,
+		.num_custom_io = c->lists.num_io,
+		.mxint8_kv_cache = c->options->mxint8_kv_cache,
 		.fp16 = c->plan.precision == QEFF_LOWER_FP16,
 		.data_files = c->options->onnx_dir,
 	};
@@ -277,6 +303,7 @@ static void clean_up(struct compile *c)
 	for (uint32_t i = 0; i < QEFF_COMPILE_MAX_SPECIALISATIONS; i++)
 		qeff_graph_free(c->bound[i]);
 	qeff_graph_free(c->graph);
+	qeff_compile_lists_clear(&c->lists);
 	qeff_model_info_clear(&c->info);
 	qeff_checkpoint_close(c->checkpoint);
 }

@@ -6,6 +6,7 @@
 #include "checkpoint/checkpoint.h"
 #include "lower/lower.h"
 #include "models/models.h"
+#include "transforms/transforms.h"
 #include "util/error.h"
 
 #include <qeff/compiler.h>
@@ -41,6 +42,26 @@ struct compile_plan {
 	uint32_t num_specs;
 	struct compile_spec specs[QEFF_COMPILE_MAX_SPECIALISATIONS];
 };
+
+/**
+ * struct compile_lists - what files of options say
+ * @names: memory of the names
+ */
+struct compile_lists {
+	struct qeff_custom_io *io;
+	size_t num_io;
+	const char **fp32_nodes;
+	size_t num_fp32_nodes;
+	char **names;
+	size_t num_names;
+};
+
+int qeff_compile_read_custom_io(const char *path, struct compile_lists *lists,
+				struct qeff_error *err);
+/* Adds to lists->fp32_nodes. */
+int qeff_compile_read_fp32_nodes(const char *path, struct compile_lists *lists,
+				 struct qeff_error *err);
+void qeff_compile_lists_clear(struct compile_lists *lists);
 
 /* Checks what can be checked without a model. */
 int qeff_compile_check_options(const struct qeff_compile_options *options, struct qeff_error *err);

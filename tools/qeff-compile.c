@@ -1,296 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* qeff-compile: makes a package from a model's folder. Options and printing only. */
-#include <qeff/compiler.h>
+/* qeff-compile: makes a package from a model's folder. Progress and the summary. */
+#include "compile_settings.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define EXIT_USAGE 2
-
-static const char usage[] =
-	"Usage: qeff-compile MODEL_DIR -o OUT.qpc [options]\n"
-	"Compiles a Hugging Face checkpoint (config.json, safetensors) into a package.\n"
-	"\n"
-	"  -o, --output FILE          the package\n"
-	"      --num-cores N          NSPs to run on, 1 to 16 (default 16)\n"
-	"      --batch-size B         sequences side by side (default 1)\n"
-	"Models that generate text:\n"
-	"      --prefill-seq-len P    tokens of a prefill step (default 32)\n"
-	"      --ctx-len C            positions in the KV cache (default 128)\n"
-	"      --seq-len S            instead: no KV cache, logits of all S positions\n"
-	"Encoders:\n"
-	"      --seq-len S[,S...]     a specialisation for each length (default 128)\n"
-	"      --pooling MODE         none, mean, cls, max, last (default: as the model's\n"
-	"                             sentence-transformers files say)\n"
-	"      --normalize            brings the pooled vector to length 1\n"
-	"\n"
-	"      --precision P          of products: fp32 (default), fp16, bf16, int8\n"
-	"      --fp32-nodes LIST      nodes kept in fp32: globs of their names,\n"
-	"                             GLOB[,GLOB...], or @FILE with one a line\n"
-	"      --onnx DIR             also writes the transformed model as ONNX\n"
-	"      --json                 prints the summary as one JSON object\n"
-	"  -h, --help                 this page\n"
-	"      --version              prints the version\n";
-
-struct settings {
-	struct qeff_compile_options options;
-	uint32_t seq_lens[QEFF_COMPILE_MAX_SEQ_LENS];
-	char **fp32_nodes;
-	size_t num_fp32_nodes;
-	bool json;
-};
-
 struct progress {
 	bool shown; /* a line stands on the terminal */
 	double last;
 };
-
-__attribute__((format(printf, 1, 2))) static int usage_error(const char *format, ...)
-{
-	va_list args;
-
-	fputs("qeff-compile: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputs("\nTry qeff-compile --help.\n", stderr);
-	return EXIT_USAGE;
-}
-
-static int no_memory(void)
-{
-	fputs("qeff-compile: out of memory\n", stderr);
-	return EXIT_FAILURE;
-}
-
-/* ---- options ---- */
-
-static int take_number(const char *option, const char *text, uint32_t *value)
-{
-	char *end;
-	unsigned long long number;
-
-	errno = 0;
-	number = strtoull(text, &end, 10);
-	if (errno || end == text || *end || *text == '-' || !number || number > UINT32_MAX)
-		return usage_error("--%s wants a positive number, found \"%.40s\"", option, text);
-	*value = (uint32_t)number;
-	return 0;
-}
-
-static int take_seq_lens(const char *list, struct settings *s)
-{
-	char *copy = strdup(list), *rest = copy, *item;
-	int rc = copy ? 0 : no_memory();
-
-	while (!rc && (item = strsep(&rest, ","))) {
-		if (s->options.num_seq_lens == QEFF_COMPILE_MAX_SEQ_LENS)
-			rc = usage_error("--seq-len takes at most %d lengths",
-					 QEFF_COMPILE_MAX_SEQ_LENS);
-		else
-			rc = take_number("seq-len", item, &s->seq_lens[s->options.num_seq_lens++]);
-	}
-	free(copy);
-	s->options.seq_lens = s->seq_lens;
-	return rc;
-}
-
-static int take_pooling(const char *name, struct settings *s)
-{
-	static const char *const names[] = {
-		[QEFF_COMPILE_POOLING_NONE] = "none", [QEFF_COMPILE_POOLING_MEAN] = "mean",
-		[QEFF_COMPILE_POOLING_CLS] = "cls",   [QEFF_COMPILE_POOLING_MAX] = "max",
-		[QEFF_COMPILE_POOLING_LAST] = "last",
-	};
-
-	for (int i = QEFF_COMPILE_POOLING_NONE; i <= QEFF_COMPILE_POOLING_LAST; i++)
-		if (!strcmp(name, names[i])) {
-			s->options.pooling = (enum qeff_compile_pooling)i;
-			return 0;
-		}
-	return usage_error("--pooling is none, mean, cls, max or last, found \"%.40s\"", name);
-}
-
-static int take_precision(const char *name, struct settings *s)
-{
-	for (int i = QEFF_COMPILE_FP32; i <= QEFF_COMPILE_INT8; i++)
-		if (!strcmp(name, qeff_compile_precision_name(i))) {
-			s->options.precision = (enum qeff_compile_precision)i;
-			return 0;
-		}
-	return usage_error("--precision is fp32, fp16, bf16 or int8, found \"%.40s\"", name);
-}
-
-static int add_glob(struct settings *s, const char *glob, size_t length)
-{
-	char **more = reallocarray(s->fp32_nodes, s->num_fp32_nodes + 1, sizeof(*more));
-
-	if (!more)
-		return no_memory();
-	s->fp32_nodes = more;
-	more[s->num_fp32_nodes] = strndup(glob, length);
-	if (!more[s->num_fp32_nodes])
-		return no_memory();
-	s->options.num_fp32_nodes = ++s->num_fp32_nodes;
-	s->options.fp32_nodes = (const char *const *)more;
-	return 0;
-}
-
-/* A glob a line; empty lines and those that begin with # say nothing. */
-static int take_glob_file(const char *path, struct settings *s)
-{
-	FILE *file = fopen(path, "re");
-	char *line = NULL;
-	size_t size = 0;
-	ssize_t length;
-	int rc = 0;
-
-	if (!file)
-		return usage_error("--fp32-nodes: %s: %s", path, strerror(errno));
-	while (!rc && (length = getline(&line, &size, file)) >= 0) {
-		while (length && strchr(" \t\r\n", line[length - 1]))
-			length--;
-		if (length && *line != '#')
-			rc = add_glob(s, line, (size_t)length);
-	}
-	if (!rc && !feof(file))
-		rc = errno == ENOMEM ? no_memory()
-				     : usage_error("--fp32-nodes: %s: cannot be read", path);
-	free(line);
-	fclose(file);
-	return rc;
-}
-
-static int take_fp32_nodes(const char *list, struct settings *s)
-{
-	int rc = 0;
-
-	if (*list == '@')
-		return take_glob_file(list + 1, s);
-	while (!rc && *list) {
-		size_t length = strcspn(list, ",");
-
-		if (length)
-			rc = add_glob(s, list, length);
-		list += length + (list[length] == ',');
-	}
-	return rc;
-}
-
-static void free_globs(struct settings *s)
-{
-	for (size_t i = 0; i < s->num_fp32_nodes; i++)
-		free(s->fp32_nodes[i]);
-	free(s->fp32_nodes);
-}
-
-enum {
-	NUM_CORES = 256,
-	BATCH_SIZE,
-	SEQ_LEN,
-	PREFILL,
-	CTX_LEN,
-	POOLING,
-	NORMALIZE,
-	PRECISION,
-	FP32_NODES,
-	ONNX,
-	JSON,
-	VERSION
-};
-
-static const struct option long_options[] = {
-	{ "output", required_argument, NULL, 'o' },
-	{ "num-cores", required_argument, NULL, NUM_CORES },
-	{ "batch-size", required_argument, NULL, BATCH_SIZE },
-	{ "seq-len", required_argument, NULL, SEQ_LEN },
-	{ "prefill-seq-len", required_argument, NULL, PREFILL },
-	{ "ctx-len", required_argument, NULL, CTX_LEN },
-	{ "pooling", required_argument, NULL, POOLING },
-	{ "normalize", no_argument, NULL, NORMALIZE },
-	{ "precision", required_argument, NULL, PRECISION },
-	{ "fp32-nodes", required_argument, NULL, FP32_NODES },
-	{ "onnx", required_argument, NULL, ONNX },
-	{ "json", no_argument, NULL, JSON },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, VERSION },
-	{ 0 },
-};
-
-static int take_option(int option, struct settings *s)
-{
-	struct qeff_compile_options *o = &s->options;
-
-	switch (option) {
-	case 'o':
-		o->output = optarg;
-		return 0;
-	case NUM_CORES:
-		if (take_number("num-cores", optarg, &o->num_cores))
-			return EXIT_USAGE;
-		if (o->num_cores > QEFF_COMPILE_MAX_CORES)
-			return usage_error("--num-cores is 1 to %d, found %u",
-					   QEFF_COMPILE_MAX_CORES, o->num_cores);
-		return 0;
-	case BATCH_SIZE:
-		return take_number("batch-size", optarg, &o->batch_size);
-	case SEQ_LEN:
-		return take_seq_lens(optarg, s);
-	case PREFILL:
-		return take_number("prefill-seq-len", optarg, &o->prefill_seq_len);
-	case CTX_LEN:
-		return take_number("ctx-len", optarg, &o->ctx_len);
-	case POOLING:
-		return take_pooling(optarg, s);
-	case NORMALIZE:
-		o->normalize = QEFF_COMPILE_NORMALIZE_YES;
-		return 0;
-	case PRECISION:
-		return take_precision(optarg, s);
-	case FP32_NODES:
-		return take_fp32_nodes(optarg, s);
-	case ONNX:
-		o->onnx_dir = optarg;
-		return 0;
-	case JSON:
-		s->json = true;
-		return 0;
-	default:
-		fputs("Try qeff-compile --help.\n", stderr);
-		return EXIT_USAGE;
-	}
-}
-
-/* -1: go on; else the exit status. */
-static int read_options(int argc, char **argv, struct settings *s)
-{
-	int option, rc;
-
-	while ((option = getopt_long(argc, argv, "o:h", long_options, NULL)) != -1) {
-		if (option == 'h')
-			return fputs(usage, stdout), 0;
-		if (option == VERSION)
-			return puts("qeff-compile " QEFF_VERSION), 0;
-		rc = take_option(option, s);
-		if (rc)
-			return rc;
-	}
-	if (optind + 1 != argc)
-		return usage_error(optind == argc ? "a model's folder is missing"
-						  : "one model's folder at a time");
-	s->options.model_dir = argv[optind];
-	if (!s->options.output)
-		return usage_error("where the package goes is missing: -o OUT.qpc");
-	return -1;
-}
 
 /* ---- progress ---- */
 
@@ -467,10 +191,10 @@ int main(int argc, char **argv)
 	struct settings settings = { 0 };
 	struct qeff_error err = { 0 };
 	struct progress progress = { 0 };
-	int rc = read_options(argc, argv, &settings);
+	int rc = compile_settings_read(argc, argv, &settings);
 
 	if (rc >= 0) {
-		free_globs(&settings);
+		compile_settings_free(&settings);
 		return rc;
 	}
 	if (isatty(STDERR_FILENO)) {
@@ -479,9 +203,9 @@ int main(int argc, char **argv)
 	}
 	rc = qeff_compile(&settings.options, &summary, &err);
 	clear_line(&progress);
-	free_globs(&settings);
 	if (rc) {
 		fprintf(stderr, "qeff-compile: %s\n", err.message);
+		compile_settings_free(&settings);
 		return EXIT_FAILURE;
 	}
 	for (uint32_t i = 0; i < summary.num_warnings; i++)
@@ -491,6 +215,7 @@ int main(int argc, char **argv)
 	else
 		print_summary(&settings, &summary);
 	qeff_compile_summary_free(&summary);
+	compile_settings_free(&settings);
 	if (fflush(stdout) || ferror(stdout)) {
 		fprintf(stderr, "qeff-compile: standard output: %s\n", strerror(errno));
 		rc = -EIO;

@@ -37,6 +37,15 @@ enum qeff_graph_type {
 	QEFF_GRAPH_BF16 = 16,
 };
 
+/* What an input or output crosses the bus as, or a retained state is kept as. */
+enum qeff_graph_io {
+	QEFF_IO_DEFAULT = 0, /* as the precision makes it */
+	QEFF_IO_F32,
+	QEFF_IO_F16,
+	QEFF_IO_MXINT8, /* retained state */
+	QEFF_IO_I64,
+};
+
 /* 0 and "?" outside the enum. */
 size_t qeff_graph_type_bytes(enum qeff_graph_type type);
 const char *qeff_graph_type_name(enum qeff_graph_type type);
@@ -66,6 +75,7 @@ struct qeff_graph_shape {
  * @is_input: stands in graph->inputs
  * @is_output: stands in graph->outputs
  * @is_initialiser: has bytes
+ * @io: of an input or output, if it was said (CustomIO)
  * @stored_type: the type of an initialiser's bytes: where it differs from @type (an f16 checkpoint
  *		 in an f32 graph) they are converted when they are emitted, never before
  * @data: an initialiser's bytes, row-major, aligned to the stored type
@@ -83,6 +93,7 @@ struct qeff_value {
 	bool is_input;
 	bool is_output;
 	bool is_initialiser;
+	enum qeff_graph_io io;
 	enum qeff_graph_type stored_type;
 	const void *data;
 	uint32_t data_file;

@@ -111,6 +111,8 @@ static void bind_input(struct binding *b, const struct qeff_value *input)
 	}
 	b->map[input->index] =
 		qeff_graph_input(b->to, input->name, input->type, input->shape.rank, dims);
+	if (b->map[input->index])
+		b->map[input->index]->io = input->io;
 }
 
 static void bind_initialiser(struct binding *b, const struct qeff_value *value)
@@ -134,8 +136,10 @@ static void bind_node(struct binding *b, const struct qeff_node *node, struct qe
 		inputs[i] = node->inputs[i] ? b->map[node->inputs[i]->index] : NULL;
 	output = qeff_graph_node(b->to, node->op->name, node->outputs[0]->name, node->num_inputs,
 				 inputs, node->num_attributes, node->attributes);
-	if (output)
+	if (output) {
 		output->producer->fp32 = node->fp32;
+		output->io = node->outputs[0]->io;
+	}
 	b->map[node->outputs[0]->index] = output;
 }
 

@@ -41,7 +41,7 @@ static int element_type(const struct qeff_value *value, uint8_t *type, struct qe
 {
 	switch (value->type) {
 	case QEFF_GRAPH_F32:
-		*type = QEFF_NSP_F32;
+		*type = value->io == QEFF_IO_F16 ? QEFF_NSP_F16 : QEFF_NSP_F32;
 		return 0;
 	case QEFF_GRAPH_I64:
 		*type = QEFF_NSP_I64;
@@ -61,7 +61,8 @@ static int add_state(struct qeff_lowering *l, const struct qeff_value *value,
 		     struct qeff_error *err)
 {
 	const struct qeff_dim *dims = value->shape.dims;
-	bool full = l->precision == QEFF_LOWER_FP32 || scatter_of(value)->fp32;
+	bool full = value->io ? value->io == QEFF_IO_F32
+			      : l->precision == QEFF_LOWER_FP32 || scatter_of(value)->fp32;
 	struct lower_state *state;
 	uint64_t elements;
 
@@ -133,7 +134,7 @@ static int add_shape(struct qeff_lowering *l, struct lower_binding *binding, uin
 		return qeff_error_set(err, -EINVAL,
 				      "%s: its shape is not bound in specialisation %u",
 				      value->name, spec);
-	elements *= binding->type == QEFF_NSP_I64 ? 8 : binding->type == QEFF_NSP_I8 ? 1 : 4;
+	elements *= lower_type_bytes(binding->type);
 	for (uint32_t i = 0; i < binding->rank; i++) {
 		binding->dims[spec][i] = value->shape.dims[i].size;
 		if (binding->state != LOWER_NONE && binding->dims[spec][i] != binding->dims[0][i])

@@ -108,7 +108,8 @@ struct qeff_lower_share qeff_lower_cost(const struct qeff_lowering *l,
 			share.bytes = rows * op->nsp.u.reduce.width * 8;
 		break;
 	case QEFF_NSP_COPY:
-		share.bytes = rows * op->nsp.u.copy.width * 8;
+		share.bytes = rows * op->nsp.u.copy.width *
+			      (4 + lower_type_bytes(l->bindings[op->out.index].type));
 		break;
 	default:
 		break;

@@ -238,9 +238,10 @@ static int describe_binding(const struct qeff_lowering *l, const struct lower_bi
 
 		if (rc)
 			return rc;
-		shape->type = from->type == QEFF_NSP_I64  ? QEFF_TYPE_I64
-			      : from->type == QEFF_NSP_I8 ? QEFF_TYPE_I8
-							  : QEFF_TYPE_F32;
+		shape->type = from->type == QEFF_NSP_I64   ? QEFF_TYPE_I64
+			      : from->type == QEFF_NSP_I8  ? QEFF_TYPE_I8
+			      : from->type == QEFF_NSP_F16 ? QEFF_TYPE_F16
+							   : QEFF_TYPE_F32;
 		if (from->state != LOWER_NONE && l->states[from->state].type == QEFF_NSP_F16)
 			shape->type = QEFF_TYPE_F16;
 		shape->num_dims = from->rank;

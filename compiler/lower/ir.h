@@ -193,6 +193,21 @@ struct qeff_lowering {
 	uint64_t num_tiles, num_ops, num_phases;
 };
 
+static inline uint32_t lower_type_bytes(uint8_t type)
+{
+	switch (type) {
+	case QEFF_NSP_I64:
+		return 8;
+	case QEFF_NSP_F16:
+	case QEFF_NSP_BF16:
+		return 2;
+	case QEFF_NSP_I8:
+		return 1;
+	default:
+		return 4;
+	}
+}
+
 /* Makes room for one more element; returns it, zeroed, and counts it. NULL when memory runs out. */
 void *qeff_lower_grow(void **array, uint32_t *count, size_t element_bytes);
 #define LOWER_GROW(array, count) qeff_lower_grow((void **)&(array), &(count), sizeof(*(array)))

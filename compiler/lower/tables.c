@@ -149,7 +149,7 @@ static struct qeff_nsp_op finish_op(const struct qeff_lowering *l, const struct 
 		op.u.attention.value = state(l, from->state[1]);
 		break;
 	case QEFF_NSP_COPY:
-		op.out.stride_bytes = op.u.copy.width * 4;
+		op.out.stride_bytes = op.u.copy.width * lower_type_bytes(op.out.type);
 		break;
 	default:
 		break;

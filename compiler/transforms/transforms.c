@@ -27,6 +27,11 @@ static bool wants_fp32_nodes(const struct qeff_transform_options *options)
 	return options->num_fp32_nodes;
 }
 
+static bool wants_custom_io(const struct qeff_transform_options *options)
+{
+	return options->num_custom_io || options->mxint8_kv_cache;
+}
+
 static bool wants_fp16(const struct qeff_transform_options *options)
 {
 	return options->fp16;
@@ -44,6 +49,7 @@ const struct qeff_transform qeff_transforms[] = {
 	{ "KVCache", wants_kv_cache, true, qeff_transform_kv_cache },
 	{ "SpD", wants_spd, true, qeff_transform_spd },
 	{ "Pooling", wants_pooling, true, qeff_transform_pooling },
+	{ "CustomIO", wants_custom_io, false, qeff_transform_custom_io },
 	{ "FP32Nodes", wants_fp32_nodes, true, qeff_transform_fp32_nodes },
 	{ "FP16Clip", wants_fp16, false, qeff_transform_fp16_clip },
 	{ "SplitTensors", wants_data_files, false, qeff_transform_split_tensors },

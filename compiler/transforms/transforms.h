@@ -12,6 +12,12 @@
 
 #define QEFF_MAX_TRANSFORMS 16
 
+/* A precision for an input or output. */
+struct qeff_custom_io {
+	const char *name;
+	enum qeff_graph_io io;
+};
+
 /**
  * struct qeff_transform_options - which of those with a choice are wanted
  * @kv_cache: keep keys and values in retained state (decoders)
@@ -23,6 +29,9 @@
  * @fp32_nodes: globs (fnmatch; * matches dots and slashes as well) of names of the nodes that stay
  *		in fp32
  * @num_fp32_nodes: how many globs
+ * @custom_io: what inputs and outputs are stored as; the others as the precision makes them
+ * @num_custom_io: how many
+ * @mxint8_kv_cache: all retained state is MXINT8
  * @fp16: clamp initialisers to what f16 can hold
  * @data_files: spread large initialisers over ONNX data files
  * @data_file_bytes: of which each holds at most so many; 0: QEfficient's 10 GiB
@@ -36,6 +45,9 @@ struct qeff_transform_options {
 	bool normalize;
 	const char *const *fp32_nodes;
 	size_t num_fp32_nodes;
+	const struct qeff_custom_io *custom_io;
+	size_t num_custom_io;
+	bool mxint8_kv_cache;
 	bool fp16;
 	bool data_files;
 	uint64_t data_file_bytes;
@@ -90,6 +102,9 @@ int qeff_transform_spd(struct qeff_graph *graph, const struct qeff_transform_opt
 		       uint32_t *changes, struct qeff_error *err);
 int qeff_transform_pooling(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			   uint32_t *changes, struct qeff_error *err);
+/* Marks values; -EINVAL for a name that is no input or output, or two precisions for one. */
+int qeff_transform_custom_io(struct qeff_graph *graph, const struct qeff_transform_options *options,
+			     uint32_t *changes, struct qeff_error *err);
 /* Marks nodes; -EINVAL if a pattern matches none: a name misspelt would pass unseen. */
 int qeff_transform_fp32_nodes(struct qeff_graph *graph,
 			      const struct qeff_transform_options *options, uint32_t *changes,

@@ -4,6 +4,7 @@
 
 #include "text/tensors.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static int lacks(const struct qeff_steps *s, const char *what, struct qeff_error *err)
@@ -63,10 +64,11 @@ static int read_step(struct qeff_steps *s, uint32_t i, struct qeff_error *err)
 	step->batch = (uint32_t)ids->dims[0];
 	step->tokens = (uint32_t)ids->dims[1];
 	step->context = s->context;
-	if (logits->num_dims != 3 || logits->type != QEFF_TYPE_F32 ||
+	if (logits->num_dims != 3 ||
+	    (logits->type != QEFF_TYPE_F32 && logits->type != QEFF_TYPE_F16) ||
 	    (uint32_t)logits->dims[0] != step->batch || logits->dims[2] < 1 ||
 	    (i && (uint32_t)logits->dims[2] != s->vocabulary))
-		return lacks(s, "float32 \"logits\" of shape [batch, 1, vocabulary]", err);
+		return lacks(s, "float \"logits\" of shape [batch, 1, vocabulary]", err);
 	s->vocabulary = (uint32_t)logits->dims[2];
 	step->keep = (uint32_t)logits->dims[1];
 	if (step->keep != 1 && step->keep != step->tokens)
@@ -86,9 +88,24 @@ static int read_step(struct qeff_steps *s, uint32_t i, struct qeff_error *err)
 	return 0;
 }
 
+/* Logits in halves are widened: room for those of the largest step. */
+static int make_room(struct qeff_steps *s, struct qeff_error *err)
+{
+	size_t most = 0;
+
+	for (uint32_t i = 0; i < s->num_steps; i++) {
+		size_t count = (size_t)s->step[i].batch * s->step[i].keep * s->vocabulary;
+
+		most = count > most ? count : most;
+	}
+	s->widened = calloc(most, sizeof(*s->widened));
+	return s->widened ? 0 : qeff_error_set(err, -ENOMEM, "out of memory");
+}
+
 /* What follows from the specialisations together. */
 static int sum_up(struct qeff_steps *s, struct qeff_error *err)
 {
+	bool half = shape_of(s, "logits", true, 0)->type == QEFF_TYPE_F16;
 	uint32_t context = 0;
 
 	for (uint32_t i = 0; i < s->num_steps; i++) {
@@ -115,7 +132,7 @@ static int sum_up(struct qeff_steps *s, struct qeff_error *err)
 			context = step->context;
 	}
 	s->context = context;
-	return 0;
+	return half ? make_room(s, err) : 0;
 }
 
 int qeff_steps_open(struct qeff_steps *s, struct qeff_session *session, struct qeff_error *err)
@@ -138,7 +155,9 @@ int qeff_steps_open(struct qeff_steps *s, struct qeff_session *session, struct q
 void qeff_steps_close(struct qeff_steps *s)
 {
 	free(s->step);
+	free(s->widened);
 	s->step = NULL;
+	s->widened = NULL;
 }
 
 /* The specialisation of the fewest tokens, then of the shortest context, that does it. */
@@ -204,6 +223,37 @@ static int fill_inputs(struct qeff_steps *s, const struct qeff_step *step,
 	return 0;
 }
 
+static float float_of_half(uint16_t half)
+{
+	int exponent = half >> 10 & 31, mantissa = half & 1023;
+	float magnitude = exponent == 31 ? (mantissa ? NAN : INFINITY)
+			  : exponent	 ? ldexpf((float)(1024 + mantissa), exponent - 25)
+					 : ldexpf((float)mantissa, -24);
+
+	return half & 0x8000 ? -magnitude : magnitude;
+}
+
+/* The logits as floats: where they lie, or widened. */
+static int take_logits(struct qeff_steps *s, const struct qeff_step *step, const float **data,
+		       struct qeff_error *err)
+{
+	size_t count = (size_t)step->batch * step->keep * s->vocabulary;
+	struct qeff_tensor tensor;
+	int rc = qeff_session_output(s->session, "logits", &tensor, err);
+
+	if (rc || tensor.type == QEFF_TYPE_F32)
+		return rc ? rc : qeff_output_floats(s->session, "logits", count, data, err);
+	if (tensor.type != QEFF_TYPE_F16 || tensor.size_bytes != count * 2)
+		return lacks(s, "\"logits\" of one type", err);
+	for (size_t i = 0; i < count; i++) {
+		const uint8_t *at = (const uint8_t *)tensor.data + i * 2;
+
+		s->widened[i] = float_of_half((uint16_t)(at[0] | at[1] << 8));
+	}
+	*data = s->widened;
+	return 0;
+}
+
 int qeff_steps_run(struct qeff_steps *s, uint32_t batch, const struct qeff_columns *columns,
 		   bool all, struct qeff_logits *logits, struct qeff_error *err)
 {
@@ -230,9 +280,7 @@ int qeff_steps_run(struct qeff_steps *s, uint32_t batch, const struct qeff_colum
 	if (!rc)
 		rc = qeff_session_run(s->session, err);
 	if (!rc)
-		rc = qeff_output_floats(s->session, "logits",
-					(size_t)batch * step->keep * s->vocabulary, &logits->data,
-					err);
+		rc = take_logits(s, step, &logits->data, err);
 	logits->keep = step->keep;
 	logits->vocabulary = s->vocabulary;
 	return rc;

@@ -35,6 +35,7 @@ struct qeff_steps {
 	uint32_t tokens, decode_tokens;
 	uint32_t context, slots, vocabulary;
 	bool by_slot;
+	float *widened; /* logits that come in halves */
 };
 
 int qeff_steps_open(struct qeff_steps *steps, struct qeff_session *session, struct qeff_error *err);

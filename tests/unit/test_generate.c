@@ -407,6 +407,31 @@ static void test_guesses(void)
 	}
 }
 
+/* Logits that come in halves are good enough to be greedy. */
+static void test_half_logits(void)
+{
+	struct reference r = reference_open(LLAMA);
+	uint32_t prompt_ids[64], expected[64];
+	struct qeff_prompt prompt = { prompt_ids, reference_ids(&r, "input_ids", prompt_ids, 64) };
+	size_t count = reference_ids(&r, "greedy_ids", expected, 64);
+	struct qeff_generate_options options = { .max_new_tokens = (uint32_t)count };
+	struct qeff_generation g;
+	char path[320];
+
+	folder_text(&folder, "io.yaml", "- IOName: logits\n  Precision: float16\n");
+	snprintf(path, sizeof(path), "%s", folder.file);
+	struct qeff_session *session = open_package((struct qeff_compile_options){
+		.model_dir = LLAMA, .output = "half.qpc", .custom_io = path });
+	struct qeff_generator *generator = open_generator(session);
+
+	generate(generator, &prompt, 1, &options, &g);
+	check_ids(&g, expected, count);
+	qeff_generation_free(&g);
+	qeff_generator_close(generator);
+	qeff_session_close(session);
+	reference_close(&r);
+}
+
 static void test_draws(void)
 {
 	struct qeff_session *session = open_package(
@@ -679,6 +704,7 @@ static const struct unit_test tests[] = {
 	{ "batches", test_batch },
 	{ "queues", test_queue },
 	{ "guesses", test_guesses },
+	{ "logits in halves", test_half_logits },
 	{ "draws", test_draws },
 	{ "ends", test_ends },
 	{ "limits", test_limits },

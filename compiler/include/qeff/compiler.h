@@ -166,6 +166,26 @@ struct qeff_compile_options {
 	void *user;
 };
 
+struct qeff_compile_config;
+
+/**
+ * qeff_compile_config_open - take options from a file
+ * @path: a JSON object with the names of struct qeff_compile_options' members ("seq_len" for
+ *	  @seq_lens, "onnx" for @onnx_dir); "qnn_compilation_backend" and the other keys of
+ *	  QEfficient's qnn_config.json are taken where they mean something here
+ * @options: gets what the file says; the rest stays
+ * @config: receives what @options then points into; close it with qeff_compile_config_close() when
+ *	    @options is no longer used
+ * @err: why it failed, or NULL
+ *
+ * Returns 0; -EINVAL for a file or value that is wrong; -ENOTSUP for a key that asks for something
+ * that does not exist here; -ENOMEM.
+ */
+QEFF_API int qeff_compile_config_open(const char *path, struct qeff_compile_options *options,
+				      struct qeff_compile_config **config, struct qeff_error *err);
+/* NULL is fine. */
+QEFF_API void qeff_compile_config_close(struct qeff_compile_config *config);
+
 /**
  * struct qeff_compile_nsp - the share of one NSP in one inference, as planned
  * @macs: multiply-accumulates of matrix products and attention
