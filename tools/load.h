@@ -64,6 +64,10 @@ int load_generate(struct qeff_session *session, const struct load_options *optio
 int load_embed(struct qeff_session *session, const struct load_options *options, json_t *json,
 	       struct qeff_error *err);
 
+/* load_classify.c: a score for each label. */
+int load_classify(struct qeff_session *session, const struct load_options *options, json_t *json,
+		  struct qeff_error *err);
+
 /* load_report.c: the package, the card and the bindings, for people; what the NSPs did, for people
  * or in @json. */
 void report_session(const struct qeff_session *session);

@@ -2,6 +2,7 @@
 /* qeff-load: loads a package on a card and runs it: text from a prompt, embeddings, or tensors. */
 #include "load.h"
 
+#include <qeff/classify.h>
 #include <qeff/log.h>
 
 #include <errno.h>
@@ -32,8 +33,8 @@ static const char usage[] =
 	"      --temperature T  --top-k K  --top-p P  --seed S\n"
 	"                          draws tokens; without them, the likeliest is taken\n"
 	"      --ignore-eos        does not stop at the end of the text\n"
-	"Embeddings:\n"
-	"      --text TEXT         embeds TEXT; may be repeated\n"
+	"Embeddings, classes:\n"
+	"      --text TEXT         embeds or classifies TEXT; may be repeated\n"
 	"Tensors:\n"
 	"  -i, --input NAME=FILE   input NAME is in FILE (.npy); may be repeated\n"
 	"  -O, --output-dir DIR    writes each output to DIR/NAME.npy\n"
@@ -326,7 +327,8 @@ static int run(const struct load_options *options, struct qeff_session *session,
 	if (has_prompt(options))
 		return load_generate(session, options, json, err);
 	if (options->num_texts)
-		return load_embed(session, options, json, err);
+		return qeff_classifier_fits(session) ? load_classify(session, options, json, err)
+						     : load_embed(session, options, json, err);
 	if (!options->json)
 		report_session(session);
 	return load_tensors(session, options, json, err);

@@ -5,6 +5,7 @@
 
 #include "text/settings.h"
 #include "text/tensors.h"
+#include "text/vectors.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -28,22 +29,24 @@ static int unfit(struct qeff_embedder *e, const char *why, struct qeff_error *er
 			      qeff_qpc_path(qeff_session_qpc(e->session)), why);
 }
 
-static int find_shapes(struct qeff_embedder *e, struct qeff_error *err)
+/* @output: has a row for each text, if it is there. */
+static int find_shapes(struct qeff_embedder *e, const char *output, struct qeff_error *err)
 {
 	const struct qeff_network *n = qeff_session_network(e->session);
 	int ids = qeff_session_find_input(e->session, "input_ids");
-	int out = qeff_session_find_output(e->session, "sentence_embedding");
+	int out = qeff_session_find_output(e->session, output);
 	const struct qeff_shape *shape;
 
 	if (ids < 0 || qeff_session_find_input(e->session, "attention_mask") < 0)
 		return unfit(e, "it has no inputs \"input_ids\" and \"attention_mask\"", err);
 	e->pooled = out >= 0;
-	e->output = e->pooled ? "sentence_embedding" : "last_hidden_state";
+	e->output = e->pooled ? output : "last_hidden_state";
 	if (!e->pooled)
 		out = qeff_session_find_output(e->session, e->output);
 	if (out < 0)
-		return unfit(e, "it has no output \"sentence_embedding\" or \"last_hidden_state\"",
-			     err);
+		return qeff_error_set(err, -EINVAL,
+				      "%s has no output \"%s\" or \"last_hidden_state\"",
+				      qeff_qpc_path(qeff_session_qpc(e->session)), output);
 	e->has_types = qeff_session_find_input(e->session, "token_type_ids") >= 0;
 	for (uint32_t i = 0; i < n->num_specialisations; i++) {
 		shape = qeff_network_shape(n, i, (uint32_t)ids);
@@ -65,6 +68,17 @@ static int find_shapes(struct qeff_embedder *e, struct qeff_error *err)
 int qeff_embedder_open(struct qeff_session *session, struct qeff_embedder **embedder,
 		       struct qeff_error *err)
 {
+	return qeff_embedder_open_for(session, "sentence_embedding", embedder, err);
+}
+
+size_t qeff_embedder_dimensions(const struct qeff_embedder *e)
+{
+	return e->dimensions;
+}
+
+int qeff_embedder_open_for(struct qeff_session *session, const char *output,
+			   struct qeff_embedder **embedder, struct qeff_error *err)
+{
 	struct qeff_embedder *e = calloc(1, sizeof(*e));
 	int ret;
 
@@ -72,7 +86,7 @@ int qeff_embedder_open(struct qeff_session *session, struct qeff_embedder **embe
 	if (!e)
 		return qeff_error_set(err, -ENOMEM, "out of memory");
 	e->session = session;
-	ret = find_shapes(e, err);
+	ret = find_shapes(e, output, err);
 	if (!ret)
 		ret = qeff_settings_read(qeff_session_qpc(session), &e->settings, err);
 	if (!ret)

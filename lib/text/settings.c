@@ -88,6 +88,73 @@ int qeff_settings_read(const struct qeff_qpc *qpc, struct qeff_settings *setting
 	return ret;
 }
 
+static int read_scores(const json_t *root, const char *where, struct qeff_labels *labels,
+		       struct qeff_error *err)
+{
+	static const char *const names[] = { "none", "softmax", "sigmoid" };
+	const char *name = json_string_value(json_object_get(root, "scores"));
+
+	for (size_t i = 0; name && i < 3; i++)
+		if (!strcmp(name, names[i])) {
+			labels->scores = (enum qeff_scores)i;
+			return 0;
+		}
+	return qeff_error_set(err, -EINVAL, "%s: \"scores\" is not none, softmax or sigmoid",
+			      where);
+}
+
+static int read_labels(const json_t *root, const char *where, struct qeff_labels *labels,
+		       struct qeff_error *err)
+{
+	json_t *list = json_object_get(root, "labels"), *label;
+	size_t i;
+
+	if (!list || json_is_null(list))
+		return 0;
+	if (!json_is_array(list) || json_array_size(list) > QEFF_SETTINGS_MAX_LABELS)
+		return qeff_error_set(err, -EINVAL,
+				      "%s: \"labels\" is not a list of at most %u names", where,
+				      QEFF_SETTINGS_MAX_LABELS);
+	labels->names = calloc(json_array_size(list) + 1, sizeof(*labels->names));
+	if (!labels->names)
+		return qeff_error_set(err, -ENOMEM, "out of memory for labels");
+	json_array_foreach(list, i, label)
+	{
+		if (!json_is_string(label))
+			return qeff_error_set(err, -EINVAL, "%s: label %zu is no string", where, i);
+		labels->names[i] = strdup(json_string_value(label));
+		if (!labels->names[i])
+			return qeff_error_set(err, -ENOMEM, "out of memory for labels");
+		labels->count++;
+	}
+	return read_scores(root, where, labels, err);
+}
+
+int qeff_settings_labels(const struct qeff_qpc *qpc, struct qeff_labels *labels,
+			 struct qeff_error *err)
+{
+	char where[300];
+	json_t *root;
+	int ret;
+
+	*labels = (struct qeff_labels){ 0 };
+	ret = load(qpc, &root, err);
+	if (ret || !root)
+		return ret;
+	snprintf(where, sizeof(where), "%s: segment \"" SEGMENT "\"", qeff_qpc_path(qpc));
+	ret = read_labels(root, where, labels, err);
+	json_decref(root);
+	return ret;
+}
+
+void qeff_settings_labels_free(struct qeff_labels *labels)
+{
+	for (size_t i = 0; i < labels->count; i++)
+		free(labels->names[i]);
+	free(labels->names);
+	*labels = (struct qeff_labels){ 0 };
+}
+
 int qeff_settings_tokenizer(const struct qeff_qpc *qpc, struct qeff_tokenizer **tokenizer,
 			    struct qeff_error *err)
 {
