@@ -153,7 +153,7 @@ static void refuses_wrong_arguments(void)
  * of the refusal. */
 struct shape_case {
 	const char *op;
-	const char *inputs[5];
+	const char *inputs[8];
 	struct qeff_attribute attributes[3];
 	const char *expected;
 };
@@ -161,12 +161,12 @@ struct shape_case {
 static void run_shape_case(const struct shape_case *c)
 {
 	struct qeff_graph *g = qeff_graph_new("g");
-	struct qeff_value *inputs[5] = { NULL }, *y;
+	struct qeff_value *inputs[8] = { NULL }, *y;
 	uint32_t num_attributes = 0;
 	struct qeff_error err = { 0 };
 	char name[8], text[128];
 
-	for (uint32_t i = 0; i < 5 && c->inputs[i]; i++) {
+	for (uint32_t i = 0; i < 8 && c->inputs[i]; i++) {
 		snprintf(name, sizeof(name), "in%u", i);
 		if (c->inputs[i][0] == '=') {
 			int64_t numbers[8];
@@ -183,7 +183,7 @@ static void run_shape_case(const struct shape_case *c)
 	}
 	while (num_attributes < 3 && c->attributes[num_attributes].name)
 		num_attributes++;
-	y = qeff_graph_node(g, c->op, "y", 5, inputs, num_attributes, c->attributes);
+	y = qeff_graph_node(g, c->op, "y", 8, inputs, num_attributes, c->attributes);
 	qeff_graph_status(g, &err);
 	if (y)
 		qeff_graph_shape_text(&y->shape, text, sizeof(text));
@@ -262,6 +262,12 @@ static void infers_shapes(void)
 		{ "Reshape", { "f:6,4", "=24,1,0" }, { { 0 } }, "cannot make dimension 2 of 0" },
 		{ "Reshape", { "f:B,S,4", "=-1,4" }, { { 0 } }, "at most one symbol" },
 		{ "Reshape", { "f:B,4", "=4" }, { { 0 } }, "as many elements" },
+		{ "Slice", { "f:B,8,4", "=2,0", "=6,3", "=1,2" }, { { 0 } }, "[B, 4, 3]" },
+		{ "Slice", { "f:8,4", "=0", "=7", "=0", "=3" }, { { 0 } }, "[3, 4]" },
+		{ "Slice", { "f:8,4", "=-2", "=99", "=-2" }, { { 0 } }, "[2, 4]" },
+		{ "Slice", { "f:8,4", "=6", "=6", "=0" }, { { 0 } }, "takes nothing of axis 0" },
+		{ "Slice", { "f:B,4", "=0", "=1", "=0" }, { { 0 } }, "axis 0 of input 0" },
+		{ "Slice", { "f:8,4", "=0,0", "=1", "=0" }, { { 0 } }, "as many numbers" },
 		{ "LayerNormalization", { "f:B,8", "f:8", "f:8" }, EPSILON, "[B, 8]" },
 		{ "LayerNormalization",
 		  { "f:B,8", "f:4", "f:8" },
@@ -325,6 +331,35 @@ static void infers_shapes(void)
 		  { "f:B,4,S,8", "f:B,2,C,8", "f:B,2,C,8", "i:B,S", "i:B,S" },
 		  CAUSAL,
 		  "input 4" },
+		{ "qeff.Attention",
+		  { "f:B,4,S,8", "f:B,2,C,8", "f:B,2,C,8", "i:B,S", "-", "f:4,33" },
+		  CAUSAL,
+		  "[B, 4, S, 8]" },
+		{ "qeff.Attention",
+		  { "f:B,4,S,8", "f:B,2,C,8", "f:B,2,C,8", "i:B,S", "-", "f:2,33" },
+		  CAUSAL,
+		  "input 5" },
+		{ "qeff.DisentangledAttention",
+		  { "f:B,2,S,8", "f:B,2,S,8", "f:B,2,S,6", "i:B,S", "i:B,S", "f:9", "f:5,16" },
+		  { QEFF_FLOAT("scale", 1) },
+		  "[B, 2, S, 6]" },
+		{ "qeff.DisentangledAttention",
+		  { "f:B,2,S,8", "f:B,2,S,8", "f:B,2,S,8", "i:B,S", "i:B,S", "f:9", "f:5,16",
+		    "f:6,16" },
+		  { QEFF_FLOAT("scale", 1) },
+		  "input 7" },
+		{ "qeff.DisentangledAttention",
+		  { "f:B,2,S,8", "f:B,2,S,8", "f:B,2,S,8", "i:B,S", "i:B,S", "f:9", "-", "f:6,15" },
+		  { QEFF_FLOAT("scale", 1) },
+		  "input 7" },
+		{ "qeff.DisentangledAttention",
+		  { "f:B,2,S,8", "f:B,2,S,8", "f:B,2,S,8", "i:B,S", "i:B,S", "f:9" },
+		  { QEFF_FLOAT("scale", 1) },
+		  "neither relative keys nor queries" },
+		{ "qeff.DisentangledAttention",
+		  { "f:B,2,S,8", "f:B,1,S,8", "f:B,1,S,8", "i:B,S", "i:B,S", "f:9", "f:5,16" },
+		  { QEFF_FLOAT("scale", 1) },
+		  "as many heads" },
 		{ "qeff.CtxScatter",
 		  { "f:B,2,C,8", "i:B,S", "f:B,2,S,8" },
 		  { { 0 } },
@@ -344,6 +379,8 @@ static void infers_shapes(void)
 		{ "qeff.CtxGather", { "f:4,2,C,8", "i:B,2" }, { { 0 } }, "input 1" },
 		{ "qeff.LastToken", { "f:B,S,8", "i:B,S" }, { { 0 } }, "[B, 1, 8]" },
 		{ "qeff.LastToken", { "f:B,S,8", "i:B,C" }, { { 0 } }, "input 1" },
+		{ "qeff.LastTokens", { "f:B,S,8", "i:B,S", "i:K,1" }, { { 0 } }, "[B, K, 8]" },
+		{ "qeff.LastTokens", { "f:B,S,8", "i:B,S", "i:K" }, { { 0 } }, "i64[rows, 1]" },
 		{ "qeff.Pool", { "f:B,S,8", "i:B,S" }, { QEFF_STRING("mode", "mean") }, "[B, 8]" },
 		{ "qeff.Pool",
 		  { "f:B,S,8", "i:B,S" },
@@ -462,8 +499,8 @@ static void sets_inputs(void)
 	CU_ASSERT_EQUAL(qeff_graph_finish(g, NULL), 0);
 	CU_ASSERT_EQUAL(y->shape.dims[1].size, 3);
 	CU_ASSERT_EQUAL(y->shape.dims[3].size, 5);
-	qeff_graph_set_input(g, node, 2, y);
-	status_says(g, -EINVAL, "\"y\" (qeff.CtxGather): has no input 2");
+	qeff_graph_set_input(g, node, 3, y);
+	status_says(g, -EINVAL, "\"y\" (qeff.CtxGather): has no input 3");
 }
 
 static void morphs_and_renames(void)
