@@ -171,17 +171,56 @@ static void copy(const struct declare *d)
 	columns(d, &d->op->out, 0, d->op->u.copy.width, true);
 }
 
+static void route(const struct declare *d)
+{
+	columns(d, &d->op->in[0], 0, d->op->u.route.experts, false);
+	columns(d, &d->op->out, 0, 2ull * d->op->u.route.chosen, true);
+}
+
+static void experts(const struct declare *d)
+{
+	const struct qeff_nsp_experts_params *p = &d->op->u.experts;
+
+	columns(d, &d->op->in[0], 0, (p->shared ? 1ull : p->chosen) * p->matmul.inputs, false);
+	columns(d, &d->op->in[3], 0, p->chosen, false);
+	for (uint64_t j = 0; j < p->chosen; j++) {
+		uint64_t begin = j * p->matmul.outputs + d->tile->begin;
+		uint64_t end = j * p->matmul.outputs + d->tile->end;
+
+		columns(d, &d->op->in[2], begin, end, false);
+		columns(d, &d->op->out, begin, end, true);
+	}
+}
+
+static void mix(const struct declare *d)
+{
+	const struct qeff_nsp_mix_params *p = &d->op->u.mix;
+
+	columns(d, &d->op->in[0], 0, (uint64_t)p->chosen * p->width, false);
+	columns(d, &d->op->in[1], p->chosen, 2ull * p->chosen, false);
+	columns(d, &d->op->in[2], 0, p->width, false);
+	columns(d, &d->op->out, 0, p->width, true);
+}
+
 void qeff_nsp_declared(const struct qeff_nsp_instance *instance, uint32_t phase,
 		       void (*visit)(void *user, uint64_t offset, uint64_t size_bytes,
 				     bool written),
 		       void *user)
 {
 	static void (*const declare[NSP_CODES])(const struct declare *d) = {
-		[QEFF_NSP_ROWS] = rows_op,	  [QEFF_NSP_GATHER] = gather,
-		[QEFF_NSP_MATMUL] = matmul,	  [QEFF_NSP_NORM] = norm,
-		[QEFF_NSP_POINTWISE] = pointwise, [QEFF_NSP_ROPE] = rope,
-		[QEFF_NSP_SCATTER] = scatter,	  [QEFF_NSP_ATTENTION] = attention,
-		[QEFF_NSP_REDUCE] = reduce,	  [QEFF_NSP_COPY] = copy,
+		[QEFF_NSP_ROWS] = rows_op,
+		[QEFF_NSP_GATHER] = gather,
+		[QEFF_NSP_MATMUL] = matmul,
+		[QEFF_NSP_NORM] = norm,
+		[QEFF_NSP_POINTWISE] = pointwise,
+		[QEFF_NSP_ROPE] = rope,
+		[QEFF_NSP_SCATTER] = scatter,
+		[QEFF_NSP_ATTENTION] = attention,
+		[QEFF_NSP_REDUCE] = reduce,
+		[QEFF_NSP_COPY] = copy,
+		[QEFF_NSP_ROUTE] = route,
+		[QEFF_NSP_EXPERTS] = experts,
+		[QEFF_NSP_MIX] = mix,
 	};
 	const struct qeff_nsp_program *program = &instance->program;
 

@@ -18,5 +18,8 @@ const struct qeff_nsp_kernels NSP_NAME(kernels) = {
 		[QEFF_NSP_ATTENTION] = NSP_NAME(attention),
 		[QEFF_NSP_REDUCE] = NSP_NAME(reduce),
 		[QEFF_NSP_COPY] = NSP_NAME(copy),
+		[QEFF_NSP_ROUTE] = NSP_NAME(route),
+		[QEFF_NSP_EXPERTS] = NSP_NAME(experts),
+		[QEFF_NSP_MIX] = NSP_NAME(mix),
 	},
 };

@@ -64,7 +64,7 @@ struct nsp_run {
 	uint32_t end;
 };
 
-#define NSP_CODES (QEFF_NSP_COPY + 1)
+#define NSP_CODES (QEFF_NSP_MIX + 1)
 
 struct qeff_nsp_kernels {
 	const char *name;
@@ -168,6 +168,19 @@ struct nsp_matmul_plan {
 };
 struct nsp_matmul_plan qeff_nsp_matmul_plan(const struct qeff_nsp_op *op);
 
+/* EXPERTS, for one row and one expert: a MATMUL of that row. */
+static inline struct qeff_nsp_op nsp_expert_matmul(const struct qeff_nsp_op *op)
+{
+	struct qeff_nsp_op one = *op;
+
+	one.code = QEFF_NSP_MATMUL;
+	one.domain = QEFF_NSP_ROWS_STATIC;
+	one.rows = 1;
+	one.in[3] = (struct qeff_nsp_operand){ .at = QEFF_NSP_NONE };
+	one.u.matmul = op->u.experts.matmul;
+	return one;
+}
+
 /* ATTENTION's blocks: 64 keys, at most 64 pairs of row and head. */
 #define NSP_ATTENTION_KEYS    64
 #define NSP_ATTENTION_QUERIES 64
@@ -188,6 +201,9 @@ void NSP_NAME(scatter)(const struct nsp_run *run);
 void NSP_NAME(attention)(const struct nsp_run *run);
 void NSP_NAME(reduce)(const struct nsp_run *run);
 void NSP_NAME(copy)(const struct nsp_run *run);
+void NSP_NAME(route)(const struct nsp_run *run);
+void NSP_NAME(experts)(const struct nsp_run *run);
+void NSP_NAME(mix)(const struct nsp_run *run);
 extern const struct qeff_nsp_kernels NSP_NAME(kernels);
 #endif
 

@@ -394,6 +394,8 @@ static void attend(struct attention *a)
 static void attend_rows(struct attention *a, uint32_t first, uint32_t end, uint32_t begin,
 			uint32_t stop)
 {
+	const float *sinks = a->p->sinks ? (const float *)nsp_at(a->run, a->p->sinks) : NULL;
+
 	a->token = &a->run->instance->token[first];
 	for (uint32_t row = first; row < end; row++)
 		for (uint32_t head = begin; head < stop; head++) {
@@ -401,8 +403,8 @@ static void attend_rows(struct attention *a, uint32_t first, uint32_t end, uint3
 
 			query->row = row;
 			query->head = head;
-			query->largest = -__builtin_inff();
-			query->total = 0;
+			query->largest = sinks ? sinks[head] : -__builtin_inff();
+			query->total = sinks ? 1 : 0;
 			query->own = nsp_visible(a->run->instance, a->p, row, &query->first,
 						 &query->end);
 			if (a->count == QUERIES)

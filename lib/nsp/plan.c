@@ -46,6 +46,11 @@ uint64_t qeff_nsp_scratch_bytes(const struct qeff_nsp_op *op)
 	switch (op->code) {
 	case QEFF_NSP_MATMUL:
 		return qeff_nsp_matmul_plan(op).bytes;
+	case QEFF_NSP_EXPERTS: {
+		const struct qeff_nsp_op one = nsp_expert_matmul(op);
+
+		return qeff_nsp_matmul_plan(&one).bytes;
+	}
 	case QEFF_NSP_ATTENTION:
 		return attention_bytes(&op->u.attention);
 	default:

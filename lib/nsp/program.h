@@ -75,6 +75,9 @@ enum qeff_nsp_code {
 	QEFF_NSP_ATTENTION = 8,
 	QEFF_NSP_REDUCE = 9,
 	QEFF_NSP_COPY = 10,
+	QEFF_NSP_ROUTE = 11,
+	QEFF_NSP_EXPERTS = 12,
+	QEFF_NSP_MIX = 13,
 };
 
 /* Functions of one number, for epilogues and pointwise expressions. */
@@ -307,6 +310,8 @@ struct qeff_nsp_attention_params {
 	uint8_t reserved[2];
 	uint32_t bias_columns;
 	uint32_t bias_zero;
+	/* CONST f32 [heads], or 0: for each head the score of a key without a value */
+	uint64_t sinks;
 };
 
 /* REDUCE: rows are segments: out[segment] = kind over the segment's tokens of in[0] (rows of
@@ -337,6 +342,44 @@ struct qeff_nsp_copy_params {
 	uint32_t out_rows;
 };
 
+/*
+ * ROUTE: which experts a row goes to. in[0] [@experts] scores; out, f32 [2 * @chosen]: the numbers
+ * of the experts with the highest scores (of equals the first), highest first, then their weights:
+ * softmax over the chosen ones, or, with @all, over all. Without enough scores that are numbers: 0
+ * and NaN.
+ */
+#define QEFF_NSP_MAX_CHOSEN 64
+struct qeff_nsp_route_params {
+	uint32_t experts;
+	uint32_t chosen; /* 1..QEFF_NSP_MAX_CHOSEN, at most experts */
+	uint8_t all;
+	uint8_t reserved[7];
+};
+
+/*
+ * EXPERTS: a MATMUL whose weights each row chooses: for j in 0..chosen-1, with e the number j that
+ * ROUTE found for the row, out[row, j * outputs + n] = mul[row, j * outputs + n] *
+ * f(bias[e, n] + sum over k of x[row, k] w[e, n, k]). Without @shared, x[row, j * inputs + k].
+ *
+ * in[0] x; in[1] bias (CONST f32, a row for each expert) or none; in[2] mul or none; in[3] what
+ * ROUTE wrote. Numbers there that are no expert's count as 0. Tiles are those of MATMUL; in
+ * tile.data the panels of all experts stand side by side for each 32 outputs.
+ */
+struct qeff_nsp_experts_params {
+	struct qeff_nsp_matmul_params matmul;
+	uint32_t experts;
+	uint32_t chosen;
+	uint8_t shared;
+	uint8_t reserved[7];
+};
+
+/* MIX: out[row, n] = add[row, n] + sum over j of weight j * in[0][row, j * width + n], j ascending,
+ * with the weights of in[1], which ROUTE wrote. in[2] add or none; out may be in[2]. */
+struct qeff_nsp_mix_params {
+	uint32_t width;
+	uint32_t chosen;
+};
+
 /**
  * struct qeff_nsp_op - one operation, shared by its tiles
  * @code: enum qeff_nsp_code
@@ -365,6 +408,9 @@ struct qeff_nsp_op {
 		struct qeff_nsp_attention_params attention;
 		struct qeff_nsp_reduce_params reduce;
 		struct qeff_nsp_copy_params copy;
+		struct qeff_nsp_route_params route;
+		struct qeff_nsp_experts_params experts;
+		struct qeff_nsp_mix_params mix;
 		uint8_t bytes[128];
 	} u;
 };

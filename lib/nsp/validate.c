@@ -248,6 +248,7 @@ static bool check_use(const struct nsp_check *check, const struct qeff_nsp_op *o
 static bool check_part(const struct nsp_check *check, const struct qeff_nsp_tile *tile,
 		       const struct qeff_nsp_op *op)
 {
+	const struct qeff_nsp_matmul_params *experts = &op->u.experts.matmul;
 	unsigned int type = QEFF_NSP_F32;
 	uint64_t count, panel = 0, bytes;
 	bool panels = false;
@@ -257,6 +258,14 @@ static bool check_part(const struct nsp_check *check, const struct qeff_nsp_tile
 		count = op->u.matmul.outputs;
 		type = op->u.matmul.weight_type;
 		panel = qeff_nsp_panel_bytes(type, op->u.matmul.inputs, op->u.matmul.scale_group);
+		panels = true;
+		break;
+	case QEFF_NSP_EXPERTS:
+		count = experts->outputs;
+		panel = qeff_nsp_panel_bytes(experts->weight_type, experts->inputs,
+					     experts->scale_group);
+		REQUIRE(qeff_mul_u64(panel, op->u.experts.experts, &panel),
+			"tile: weights are too large", panel, UINT64_MAX);
 		panels = true;
 		break;
 	case QEFF_NSP_GATHER:

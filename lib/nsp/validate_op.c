@@ -210,11 +210,8 @@ static bool check_gather(const struct nsp_check *check, const struct qeff_nsp_op
 	return check_in(check, op, 1, p->entries, p->width);
 }
 
-static bool check_matmul(const struct nsp_check *check, const struct qeff_nsp_op *op)
+static bool check_product(const struct nsp_check *check, const struct qeff_nsp_matmul_params *p)
 {
-	const struct qeff_nsp_matmul_params *p = &op->u.matmul;
-	const uint32_t in[4] = { FLOATS, TYPE(QEFF_NSP_F32), FLOATS, FLOATS };
-
 	REQUIRE(p->weight_type <= QEFF_NSP_I8 && !p->reserved &&
 			p->exact <= (p->weight_type == QEFF_NSP_BF16),
 		"operation: weights of MATMUL", p->weight_type, QEFF_NSP_I8);
@@ -224,7 +221,15 @@ static bool check_matmul(const struct nsp_check *check, const struct qeff_nsp_op
 							p->scale_group <= QEFF_NSP_MAX_WIDTH
 					      : !p->scale_group,
 		"operation: scale group of MATMUL", p->scale_group, 32);
-	if (!check_types(check, op, in, 1, FLOATS) ||
+	return check_width(check, p->inputs) && check_width(check, p->outputs);
+}
+
+static bool check_matmul(const struct nsp_check *check, const struct qeff_nsp_op *op)
+{
+	const struct qeff_nsp_matmul_params *p = &op->u.matmul;
+	const uint32_t in[4] = { FLOATS, TYPE(QEFF_NSP_F32), FLOATS, FLOATS };
+
+	if (!check_product(check, p) || !check_types(check, op, in, 1, FLOATS) ||
 	    !check_in(check, op, 0, op->rows, p->inputs) ||
 	    !check_out(check, op, op->rows, p->outputs) || !check_vector(check, op, 1, p->outputs))
 		return false;
@@ -396,7 +401,8 @@ static bool check_attention(const struct nsp_check *check, const struct qeff_nsp
 	    !check_width(check, p->value_dim) ||
 	    !check_in(check, op, 0, op->rows, (uint64_t)p->heads * p->head_dim) ||
 	    !check_out(check, op, op->rows, (uint64_t)p->heads * p->value_dim) ||
-	    !check_bias(check, op))
+	    !check_bias(check, op) ||
+	    (p->sinks && !check_numbers(check, p->sinks, 1, p->heads, false)))
 		return false;
 	if (p->from_state)
 		return check_state(check, &p->key, p->kv_heads, p->head_dim, false) &&
@@ -436,6 +442,73 @@ static bool check_copy(const struct nsp_check *check, const struct qeff_nsp_op *
 	       check_out(check, op, p->out_rows, p->width);
 }
 
+static bool check_apart(const struct nsp_check *check, const struct qeff_nsp_op *op, int i)
+{
+	REQUIRE(op->in[i].at != op->out.at, "operation: cannot work in place", op->out.at, 0);
+	return true;
+}
+
+static bool check_chosen(const struct nsp_check *check, uint32_t chosen, uint32_t experts)
+{
+	REQUIRE(chosen >= 1 && chosen <= QEFF_NSP_MAX_CHOSEN && chosen <= experts &&
+			experts <= QEFF_NSP_MAX_WIDTH,
+		"operation: number of experts", chosen, experts);
+	return true;
+}
+
+static bool check_route(const struct nsp_check *check, const struct qeff_nsp_op *op)
+{
+	const struct qeff_nsp_route_params *p = &op->u.route;
+	const uint32_t in[4] = { FLOATS, 0, 0, 0 };
+
+	REQUIRE(p->all <= 1 && zero(p->reserved, sizeof(p->reserved)),
+		"operation: parameters of ROUTE", p->all, 1);
+	return check_chosen(check, p->chosen, p->experts) &&
+	       check_types(check, op, in, 1, TYPE(QEFF_NSP_F32)) &&
+	       check_in(check, op, 0, op->rows, p->experts) &&
+	       check_out(check, op, op->rows, 2ull * p->chosen) && check_apart(check, op, 0);
+}
+
+static bool check_experts(const struct nsp_check *check, const struct qeff_nsp_op *op)
+{
+	const struct qeff_nsp_experts_params *p = &op->u.experts;
+	const uint32_t in[4] = { FLOATS, TYPE(QEFF_NSP_F32), FLOATS, FLOATS };
+	uint64_t wide = (uint64_t)p->chosen * p->matmul.outputs;
+
+	REQUIRE(p->shared <= 1 && zero(p->reserved, sizeof(p->reserved)),
+		"operation: parameters of EXPERTS", p->shared, 1);
+	if (!check_chosen(check, p->chosen, p->experts) || !check_product(check, &p->matmul) ||
+	    !check_types(check, op, in, 1 | 1 << 3, FLOATS) ||
+	    !check_in(check, op, 0, op->rows, (p->shared ? 1ull : p->chosen) * p->matmul.inputs) ||
+	    !check_in(check, op, 3, op->rows, 2ull * p->chosen) ||
+	    !check_out(check, op, op->rows, wide) || !check_apart(check, op, 0) ||
+	    !check_apart(check, op, 3))
+		return false;
+	if (op->in[2].at != QEFF_NSP_NONE &&
+	    (!check_in(check, op, 2, op->rows, wide) || !check_in_place(check, op, 2)))
+		return false;
+	if (op->in[1].at == QEFF_NSP_NONE)
+		return true;
+	REQUIRE(QEFF_NSP_REF_SPACE(op->in[1].at) == QEFF_NSP_CONST,
+		"operation: biases are not in the constants", op->in[1].at, 0);
+	return check_in(check, op, 1, p->experts, p->matmul.outputs);
+}
+
+static bool check_mix(const struct nsp_check *check, const struct qeff_nsp_op *op)
+{
+	const struct qeff_nsp_mix_params *p = &op->u.mix;
+	const uint32_t in[4] = { FLOATS, FLOATS, FLOATS, 0 };
+
+	return check_chosen(check, p->chosen, p->chosen) && check_types(check, op, in, 3, FLOATS) &&
+	       check_width(check, p->width) &&
+	       check_in(check, op, 0, op->rows, (uint64_t)p->chosen * p->width) &&
+	       check_in(check, op, 1, op->rows, 2ull * p->chosen) &&
+	       check_out(check, op, op->rows, p->width) && check_apart(check, op, 0) &&
+	       check_apart(check, op, 1) &&
+	       (op->in[2].at == QEFF_NSP_NONE ||
+		(check_in(check, op, 2, op->rows, p->width) && check_in_place(check, op, 2)));
+}
+
 static bool check_params(const struct nsp_check *check, const struct qeff_nsp_op *op)
 {
 	switch (op->code) {
@@ -459,8 +532,14 @@ static bool check_params(const struct nsp_check *check, const struct qeff_nsp_op
 		return check_reduce(check, op);
 	case QEFF_NSP_COPY:
 		return check_copy(check, op);
+	case QEFF_NSP_ROUTE:
+		return check_route(check, op);
+	case QEFF_NSP_EXPERTS:
+		return check_experts(check, op);
+	case QEFF_NSP_MIX:
+		return check_mix(check, op);
 	default:
-		return qeff_nsp_refuse(check, "operation: no such code", op->code, QEFF_NSP_COPY);
+		return qeff_nsp_refuse(check, "operation: no such code", op->code, QEFF_NSP_MIX);
 	}
 }
 

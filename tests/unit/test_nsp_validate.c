@@ -113,7 +113,7 @@ static const struct damage damages[] = {
 	{ T(2, data), 1u << 30, "weights leave" },
 	{ T(2, data), 0x0100000000000080ull, "weights leave" },
 	{ O(OP_ROWS, code), 0, "no such code" },
-	{ O(OP_ROWS, code), 11, "no such code" },
+	{ O(OP_ROWS, code), 14, "no such code" },
 	{ O(OP_ROWS, code), UINT16_MAX, "no such code" },
 	{ O(OP_NORM, domain), 3, "no such domain" },
 	{ O(OP_NORM, rows), 0, "operation: rows" },
