@@ -16,7 +16,7 @@ allowed() {
     lib/text) echo "text runtime util" ;;
     compiler/checkpoint) echo "checkpoint graph util" ;;
     compiler/graph) echo "graph util" ;;
-    compiler/models) echo "models checkpoint graph nsp/pack.h nsp/program.h util" ;;
+    compiler/models) echo "models checkpoint graph nsp/half.h nsp/pack.h nsp/program.h util" ;;
     compiler/transforms) echo "transforms graph nsp util" ;;
     compiler/onnx) echo "onnx graph nsp util" ;;
     compiler/lower) echo "lower graph nsp qpc util" ;;

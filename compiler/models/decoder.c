@@ -96,7 +96,7 @@ static struct qeff_value *attention(struct decoder *d, uint32_t index, const cha
 	const struct decoder_names *names = &d->names;
 	const struct qeff_model_info *info = d->b->info;
 	double scale = d->layer_scale ? d->scale / (index + 1) : d->scale;
-	struct qeff_attribute attributes[4] = { QEFF_FLOAT("scale", (float)scale),
+	struct qeff_attribute attributes[5] = { QEFF_FLOAT("scale", (float)scale),
 						QEFF_INT("causal", 1) };
 	struct model_name core = module(layer, "attention");
 	uint32_t count = 2, width = info->heads * info->head_dim;
@@ -106,6 +106,8 @@ static struct qeff_value *attention(struct decoder *d, uint32_t index, const cha
 		attributes[count++] = QEFF_INT("window", d->windows[index]);
 	if (d->softcap > 0)
 		attributes[count++] = QEFF_FLOAT("softcap", (float)d->softcap);
+	if (d->alibi)
+		attributes[count++] = QEFF_INT("bias_zero", info->positions - 1);
 	q = project(d, layer, 0, names->q, names->q_norm, x, info->heads);
 	k = project(d, layer, 1, names->k, names->k_norm, x, info->kv_heads);
 	v = project(d, layer, 2, names->v, NULL, x, info->kv_heads);
@@ -113,9 +115,12 @@ static struct qeff_value *attention(struct decoder *d, uint32_t index, const cha
 		q = rotate(d, index, module(layer, names->q).text, q);
 		k = rotate(d, index, module(layer, names->k).text, k);
 	}
-	x = qeff_graph_node(d->b->graph, "qeff.Attention", core.text, 5,
-			    (struct qeff_value *[]){ q, k, v, d->position_ids, d->position_ids },
-			    count, attributes);
+	if (d->alibi && !d->distances)
+		d->distances = model_alibi(d);
+	x = qeff_graph_node(
+		d->b->graph, "qeff.Attention", core.text, d->alibi ? 6 : 5,
+		(struct qeff_value *[]){ q, k, v, d->position_ids, d->position_ids, d->distances },
+		count, attributes);
 	x = model_merge_heads(d->b, core.text, x, width);
 	return linear(d, module(layer, names->o).text, x, width, info->hidden, d->o_bias);
 }
@@ -124,7 +129,7 @@ static struct qeff_value *attention(struct decoder *d, uint32_t index, const cha
 
 static struct qeff_value *activation(struct decoder *d, const char *layer, struct qeff_value *x)
 {
-	return model_activation(d->b, d->activation_key, d->row->activation,
+	return model_activation(d->b, d->activation_key ?: "", d->row->activation,
 				module(layer, "mlp.act_fn").text, x);
 }
 

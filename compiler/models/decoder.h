@@ -25,6 +25,12 @@ enum decoder_qk_norm {
 	DECODER_QK_WHOLE, /* of all heads of a row at once */
 };
 
+enum decoder_alibi {
+	DECODER_ALIBI_NONE,
+	DECODER_ALIBI_MPT,
+	DECODER_ALIBI_FALCON,
+};
+
 /* Keys of config.json. @intermediate: may be absent, or null, where @wide says what it is then. */
 struct decoder_keys {
 	const char *layers, *hidden, *intermediate, *heads, *kv_heads, *head_dim, *positions;
@@ -76,6 +82,7 @@ struct decoder_row {
  * @names: a copy that configure() may change
  * @qkv: parts of a shared matrix, if names.qkv
  * @rotary_dim: columns of a head that turn; 0: positions are not rotary
+ * @alibi: positions as distances, by these slopes
  * @windows: by layer; 0: all keys are seen
  * @first_window, @window_pattern: of configure()'s own rules for them
  * @local: layers that use the second pair of rotary tables
@@ -92,6 +99,7 @@ struct decoder {
 	struct model_part qkv[3];
 	uint32_t rotary_dim;
 	enum decoder_qk_norm qk_norm;
+	enum decoder_alibi alibi;
 	double scale;
 	bool layer_scale;
 	double softcap, final_softcap;
@@ -104,10 +112,14 @@ struct decoder {
 
 	struct qeff_value *position_ids;
 	struct model_rotary rotary[2];
+	struct qeff_value *distances;
 };
 
 /* Fills the knobs from the config; a failure is noted in the graph. */
 void model_read_decoder(struct decoder *decoder);
+
+/* What ALiBi adds to scores: [heads, positions]. */
+struct qeff_value *model_alibi(struct decoder *decoder);
 
 /* For configure(): */
 /* The matrix of queries, keys and values one below the other. */

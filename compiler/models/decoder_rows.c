@@ -273,6 +273,10 @@ static void configure_falcon(struct decoder *d)
 
 	d->qkv_bias = d->o_bias = d->mlp_bias = model_bool_or(b, "bias", false);
 	d->parallel = model_bool_or(b, "parallel_attn", true);
+	if (model_bool_or(b, "alibi", false)) {
+		d->alibi = DECODER_ALIBI_FALCON;
+		d->rotary_dim = 0;
+	}
 	if (is_new && !d->parallel)
 		qeff_graph_fail(b->graph, -ENOTSUP,
 				"%s: \"parallel_attn\" is false with "
@@ -307,9 +311,77 @@ static const struct decoder_row falcon = {
 	.configure = configure_falcon,
 };
 
-static const struct model_expectation falcon_expectations[] = {
+/* ---- MPT ---- */
+
+static const struct decoder_keys mpt_keys = {
+	.layers = "n_layers",
+	.hidden = "d_model",
+	.heads = "n_heads",
+	.positions = "max_seq_len",
+	.epsilon = "layer_norm_epsilon",
+};
+
+static const struct decoder_names mpt_names = {
+	.embedding = "transformer.wte",
+	.norm = "transformer.norm_f",
+	.head = "lm_head",
+	.layers = "transformer.blocks",
+	.input_norm = "norm_1",
+	.q = "attn.query",
+	.k = "attn.key",
+	.v = "attn.value",
+	.qkv = "attn.Wqkv",
+	.o = "attn.out_proj",
+	.post_norm = "norm_2",
+	.up = "ffn.up_proj",
+	.down = "ffn.down_proj",
+};
+
+static void configure_mpt(struct decoder *d)
+{
+	static const struct model_expectation expectations[] = {
+		{ "attn_type", "\"multihead_attention\"" },
+		{ "alibi", "true" },
+		{ "alibi_bias_max", "8" },
+		{ "clip_qkv", NULL },
+		{ "prefix_lm", "false" },
+		{ "qk_ln", "false" },
+		{ "attn_uses_sequence_id", "false" },
+	};
+	struct qeff_error why = { 0 };
+	struct qeff_config attention;
+	int ret = qeff_config_object(d->b->config, "attn_config", "attn_config.", &attention, &why);
+
+	for (size_t i = 0; i < sizeof(expectations) / sizeof(expectations[0]) && !ret; i++)
+		ret = qeff_config_expect(&attention, expectations[i].key, expectations[i].json,
+					 &why);
+	if (!ret)
+		ret = qeff_config_float(&attention, "softmax_scale", 0, 1e6, &d->scale, &why);
+	if (ret)
+		qeff_graph_fail(d->b->graph, why.code, "%s", why.message);
+	d->rotary_dim = 0;
+	d->alibi = DECODER_ALIBI_MPT;
+	model_decoder_stacked_qkv(d);
+}
+
+static const struct decoder_row mpt = {
+	.keys = &mpt_keys,
+	.names = &mpt_names,
+	.norm = DECODER_LAYER,
+	.wide = 4,
+	.tied = true,
+	.epsilon = 1e-5,
+	.activation = "gelu",
+	.configure = configure_mpt,
+};
+
+static const struct model_expectation mpt_expectations[] = {
 	{ "quantization_config", NULL },
-	{ "alibi", "false" },
+	{ "expansion_ratio", "4" },
+	{ "no_bias", "true" },
+	{ "logit_scale", NULL },
+	{ "norm_type", "\"low_precision_layernorm\"" },
+	{ "embedding_fraction", "1.0" },
 	{ NULL, NULL },
 };
 
@@ -681,7 +753,8 @@ const struct model_architecture model_decoder_rows[] = {
 	DECODER("Starcoder2ForCausalLM", "starcoder2", starcoder2, starcoder2_expectations,
 		rotary_ignored),
 	DECODER("CodeGenForCausalLM", "codegen", codegen, plain_expectations, gptj_ignored),
-	DECODER("FalconForCausalLM", "falcon", falcon, falcon_expectations, rotary_ignored),
+	DECODER("FalconForCausalLM", "falcon", falcon, plain_expectations, rotary_ignored),
+	DECODER("MptForCausalLM", "mpt", mpt, mpt_expectations, mask_ignored),
 	DECODER("MistralForCausalLM", "mistral", mistral, llama_expectations, rotary_ignored),
 	DECODER("Qwen2ForCausalLM", "qwen2", qwen2, llama_expectations, rotary_ignored),
 	DECODER("Qwen3ForCausalLM", "qwen3", qwen3, llama_expectations, rotary_ignored),

@@ -66,6 +66,12 @@ TABLE = {
         {**FALCON, "new_decoder_architecture": True, "num_kv_heads": 2, "num_ln_in_parallel_attn": 1, "num_hidden_layers": 1}),
     "falcon-mha": (
         "FalconForCausalLM", "FalconConfig", {**FALCON, "multi_query": False, "parallel_attn": False, "bias": True, "num_hidden_layers": 1}),
+    "falcon-alibi": (
+        "FalconForCausalLM", "FalconConfig",
+        {**FALCON, "alibi": True, "multi_query": False, "parallel_attn": False, "bias": True, "num_hidden_layers": 1},
+        {"attention": "sdpa"}),  # the eager one adds the biases twice
+    "mpt": ("MptForCausalLM", "MptConfig", {
+        "vocab_size": 101, "d_model": 40, "n_layers": 2, "n_heads": 5, "max_seq_len": 48, "bos_token_id": 1, "eos_token_id": 2}),
     "mistral": ("MistralForCausalLM", "MistralConfig", {**LLAMA, "sliding_window": 5}),
     "qwen2": ("Qwen2ForCausalLM", "Qwen2Config", {**PLAIN, "use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1}),
     "qwen3": ("Qwen3ForCausalLM", "Qwen3Config", {**LLAMA, "tie_word_embeddings": True}),
@@ -139,9 +145,10 @@ def save(folder, model, tensors):
 
 def make(folder, name):
     kind, config, keys, *options = TABLE[name]
-    model = getattr(transformers, kind)._from_config(getattr(transformers, config)(**keys), attn_implementation="eager").eval().float()
-    fill(model, name)
     options = options[0] if options else {}
+    model = getattr(transformers, kind)._from_config(
+        getattr(transformers, config)(**keys), attn_implementation=options.get("attention", "eager")).eval().float()
+    fill(model, name)
     tensors = reference(model, name, options.get("steps", STEPS))
     save(os.path.join(folder, name), model, tensors)
     return tensors
