@@ -28,8 +28,8 @@ APT::Sandbox::User "root";
 Acquire::Languages "none";
 Dpkg::Options { "--force-unsafe-io"; };
 E2
-    inside env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install dkms linux-headers-amd64 9>&- >&2 ||
-        skip "dkms and linux-headers-amd64 cannot be installed in a Debian 12 root"
+    inside env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install dkms linux-headers-amd64 openssl 9>&- >&2 ||
+        skip "dkms and its like cannot be installed in a Debian 12 root"
     rm -f "$root"/var/cache/apt/archives/*.deb
     touch "$root/complete"
 fi
@@ -57,10 +57,13 @@ status() { # text
 # whatever an earlier run that was ended left behind
 inside dkms remove -m qeff -v "$version" --all >/dev/null 2>&1 || true
 rm -rf "$root/usr/src/qeff-$version"
+for config in "$root"/usr/src/linux-headers-*/.config.whole; do
+    [ ! -f "$config" ] || mv "$config" "${config%.whole}"
+done
 
 echo "# Debian 12, dkms $(inside dkms --version | sed 's/^dkms-//'), headers $release"
 tell "make dkms-install" make -s -C "$tree" dkms-install DESTDIR="$root"
-tell "no directive is unknown to it" not grep -q "#MODULE_VERSION#" "$root/usr/src/qeff-$version/dkms.conf"
+tell "the version is filled in" not grep -q "#MODULE_VERSION#" "$root/usr/src/qeff-$version/dkms.conf"
 tell "dkms add" inside dkms add -m qeff -v "$version"
 tell "dkms build" inside dkms build -m qeff -v "$version" -k "$release"
 tell "dkms install" inside dkms install -m qeff -v "$version" -k "$release"
@@ -77,13 +80,16 @@ tell "a kernel's headers arrive" inside /etc/kernel/header_postinst.d/dkms "$rel
 tell "AUTOINSTALL: built and installed" status installed
 inside dkms remove -m qeff -v "$version" --all >/dev/null
 
-grep -v '^CONFIG_MHI_BUS=' "$root/usr/src/linux-headers-$release/.config" >"$root/tmp/config"
+# it reads the configuration from the headers
+config=$root/usr/src/linux-headers-$release/.config
+[ -f "$config.whole" ] || cp "$config" "$config.whole"
+grep -v '^CONFIG_MHI_BUS=' "$config.whole" >"$config"
 tell "dkms add" inside dkms add -m qeff -v "$version"
-tell "a kernel without the MHI bus: not built" not inside dkms build -m qeff -v "$version" -k "$release" \
-    --config /tmp/config
+tell "a kernel without the MHI bus: not built" not inside dkms build -m qeff -v "$version" -k "$release"
 cp "$cache/dkms12.log" "$root/tmp/refusal"
 tell "because of BUILD_EXCLUSIVE" grep -qi 'BUILD_EXCLUSIVE' "$root/tmp/refusal"
+mv "$config.whole" "$config"
 tell "dkms remove" inside dkms remove -m qeff -v "$version" --all
 tell "nothing is left" not test -e "$root/var/lib/dkms/qeff"
-rm -rf "$root/usr/src/qeff-$version" "$root/tmp/config" "$root/tmp/refusal"
+rm -rf "$root/usr/src/qeff-$version" "$root/tmp/refusal"
 exit "$failures"

@@ -84,7 +84,10 @@ check "all completed" [ "$(field "$first" completed)" -eq "$submitted" ]
 check "none failed" [ "$(field "$first" failed)" -eq 0 ]
 check "bytes to the card" [ "$(field "$first" bytes_to_device)" -eq $(($(bytes bytes_in) - in_before)) ]
 check "bytes from the card" [ "$(field "$first" bytes_from_device)" -eq $(($(bytes bytes_out) - out_before)) ]
-check "interrupts" [ "$(field "$first" interrupts)" -eq "$(interrupts)" ]
+# one vector is MHI's as well
+if [ "$SETUP" != single ]; then
+    check "interrupts" [ "$(field "$first" interrupts)" -eq "$(interrupts)" ]
+fi
 check "the table has the channel" grep -q "^$first  *0  *idle" /out/table
 
 # ---- fdinfo, as drm-usage-stats has it ----
@@ -142,5 +145,6 @@ echo 1 >"/sys/bus/pci/devices/$first/remove"
 check "event: removed" within 10 event '"event":"removed"' "\"$first\""
 check "the watcher is well" kill "$watcher"
 cp /tmp/events /out/events
-check "unload" rmmod qeff
+# who asked the card that does not answer was left behind, and ends by itself
+check "unload" within 20 rmmod qeff
 plan
