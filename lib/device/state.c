@@ -311,7 +311,8 @@ void qeff_state_device_closed(struct qeff_device *device)
 	entry = *link;
 	if (entry)
 		*link = entry->next;
-	if (state.devices) {
+	/* a card without an entry, for which there was no memory, may still run programs */
+	if (state.devices || state.programs) {
 		publish_locked();
 	} else {
 		withdraw_locked();

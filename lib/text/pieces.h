@@ -44,7 +44,8 @@ static inline const struct qeff_piece *qeff_pieces_at(const struct qeff_pieces *
 static inline const uint8_t *qeff_piece_text(const struct qeff_pieces *pieces,
 					     const struct qeff_piece *piece)
 {
-	return pieces->text.data + piece->offset;
+	/* all pieces may be empty, and then there is no text */
+	return pieces->text.data ? pieces->text.data + piece->offset : (const uint8_t *)"";
 }
 
 /*

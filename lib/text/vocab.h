@@ -61,7 +61,9 @@ void qeff_vocab_free(struct qeff_vocab *vocab);
 
 static inline const uint8_t *qeff_vocab_token(const struct qeff_vocab *vocab, size_t index)
 {
-	return vocab->text.data + vocab->entries[index].offset;
+	/* all tokens may be empty, and then there is no text */
+	return vocab->text.data ? vocab->text.data + vocab->entries[index].offset
+				: (const uint8_t *)"";
 }
 
 #endif
