@@ -7,6 +7,7 @@ build=$1
 # 100,000 corruptions of each kind of file, every allocation in turn, libFuzzer for a minute on each reader.
 scripts/check-fuzz.sh "$build" 100000 60
 scripts/check-tsan.sh "$build"
+tests/vm/sparse.sh || [ $? -eq 77 ]
 # The kernel that watches itself is built once.
 tests/vm/debug/build-kernel.sh || [ $? -eq 77 ]
 scripts/check.sh "$build" long vm-long vm-debug

@@ -5,7 +5,7 @@
 set -eu
 
 missing=
-for package in busybox-static cpio debootstrap debian-archive-keyring dkms gcc-12 kmod libelf-dev make pahole util-linux \
+for package in busybox-static cpio debootstrap debian-archive-keyring dkms gcc-12 kmod libelf-dev make pahole sparse util-linux \
     xz-utils; do
     case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) in
     *" ok installed") ;;

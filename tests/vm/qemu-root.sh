@@ -52,7 +52,7 @@ EOF
     export DEBIAN_FRONTEND=noninteractive
     in_root_quiet apt-get -qq update || skip "the package lists of Debian 13 cannot be had"
     in_root_quiet apt-get -qq -y -t trixie-backports install qemu-system-x86 seabios ipxe-qemu \
-        gcc-14 make libc6-dev libelf-dev dkms kmod pahole openssl xz-utils ||
+        gcc-14 make libc6-dev libelf-dev dkms kmod pahole openssl sparse xz-utils ||
         skip "QEMU and the newest kernel's compiler cannot be installed in the Debian 13 root"
     in_root_quiet apt-get -qq clean
     touch "$root/complete"
