@@ -403,15 +403,17 @@ static inline double nsp_off(double got, double want)
 	return got == got ? __builtin_fabs(got - want) : __builtin_inf();
 }
 
-/* The instruction sets this machine has. */
+/* The instruction sets this machine has, or of those the one that QEFF_ISA names. */
 static inline size_t nsp_isas(const char *names[4])
 {
 	static const char *const all[] = { "portable", "avx2", "avx512", "avx512bf16" };
+	const char *only = getenv("QEFF_ISA");
 	size_t count = 0;
 
 	for (size_t i = 0; i < 4; i++)
-		if (qeff_nsp_kernels_named(all[i]))
+		if (qeff_nsp_kernels_named(all[i]) && (!only || !strcmp(only, all[i])))
 			names[count++] = all[i];
+	nsp_builder_require(count, "no instruction set to test");
 	return count;
 }
 
