@@ -175,6 +175,14 @@ static inline void eval_gather(struct eval *e, const struct qeff_node *node)
 	int64_t entries = eval_dim(table, 0), width = eval_dim(table, 1);
 	float *y = eval_f(e, node->outputs[0]);
 
+	if (qeff_node_int(node, "axis", 0) == 1) { /* one column of rows [batch, seq, width] */
+		for (int64_t b = 0; b < entries; b++)
+			memcpy(y + b * eval_dim(table, 2),
+			       eval_f(e, table) +
+				       (b * width + eval_i(e, indices)[0]) * eval_dim(table, 2),
+			       (size_t)eval_dim(table, 2) * sizeof(*y));
+		return;
+	}
 	for (uint64_t i = 0; i < eval_count(indices); i++, y += width) {
 		int64_t index = eval_i(e, indices)[i];
 
