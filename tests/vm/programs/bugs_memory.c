@@ -155,6 +155,6 @@ void bug_no_memory(void)
 	each("status", do_status, 40);
 	each("mmap", do_mmap, 40);
 	each("export", do_prime, 60);
-	each("a client", do_client, 300);
+	each("a client", do_client, 120);
 	close(c.fd);
 }
