@@ -28,6 +28,11 @@ check:
 	@$(vm_prepare)
 	@scripts/check.sh $(BUILD)
 
+# What is kept as the truth about architectures, made anew with the transformers package, which is fetched once.
+check-reference:
+	@tests/reference/oracle.sh tests/reference/make_architectures.py compare tests/data/models/arch
+	@tests/reference/oracle.sh tests/reference/make_architectures_encoders.py tests/data/models/arch --check
+
 # The long proofs: everything of check, and what takes too long for it.
 check-long: check
 	@scripts/check-long.sh $(BUILD)
@@ -90,4 +95,4 @@ install: all
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize $(BUILD)-tsan
 
-.PHONY: all demo check check-long check-vm dkms-install sanitize tsan bench bench-driver bench-peers format lint install clean
+.PHONY: all demo check check-long check-reference check-vm dkms-install sanitize tsan bench bench-driver bench-peers format lint install clean
