@@ -328,6 +328,105 @@ int infer_slice(const struct qeff_node *node, struct qeff_op_result *result, str
 	return ret;
 }
 
+int infer_concat(const struct qeff_node *node, struct qeff_op_result *result,
+		 struct qeff_error *err)
+{
+	int axis = normal_axis(qeff_node_int(node, "axis", 0), shape_of(node, 0)->rank);
+	uint64_t sum = 0;
+
+	same_as(node, 0, result);
+	if (axis < 0)
+		return qeff_error_set(err, -EINVAL,
+				      "attribute \"axis\" is none of the %u of input 0",
+				      result->shape.rank);
+	for (uint32_t i = 0; i < node->num_inputs; i++) {
+		const struct qeff_value *input = qeff_node_input(node, i);
+		bool fits = input && input->type == result->type &&
+			    input->shape.rank == result->shape.rank &&
+			    !input->shape.dims[axis].symbol;
+
+		for (uint32_t d = 0; fits && d < result->shape.rank; d++)
+			fits = (int)d == axis ||
+			       qeff_dim_equal(&input->shape.dims[d], &result->shape.dims[d]);
+		if (!input || !fits)
+			return qeff_error_set(err, -EINVAL, "input %u does not fit input 0", i);
+		sum += (uint64_t)input->shape.dims[axis].size;
+		if (sum > INT64_MAX)
+			return qeff_error_set(err, -EOVERFLOW, "the output is too large");
+	}
+	result->shape.dims[axis] = qeff_dim_of((int64_t)sum);
+	return 0;
+}
+
+/* scores [.., experts] -> numbers of top_k of them, and their weights */
+int infer_route(const struct qeff_node *node, struct qeff_op_result *result, struct qeff_error *err)
+{
+	int64_t chosen = qeff_node_int(node, "top_k", 0);
+	struct qeff_dim *last;
+	int ret = need_float(node, 0, 0, "floats", err);
+
+	same_as(node, 0, result);
+	if (ret || !result->shape.rank)
+		return wrong(node, 0, "floats [.., experts]", err);
+	last = &result->shape.dims[result->shape.rank - 1];
+	if (last->symbol || chosen < 1 || chosen > last->size)
+		return qeff_error_set(err, -EINVAL, "attribute \"top_k\" is %lld of %lld experts",
+				      (long long)chosen, (long long)last->size);
+	*last = qeff_dim_of(2 * chosen);
+	return 0;
+}
+
+/* x, routes [.., 2 chosen], weights [experts * outputs, inputs], biases [experts, outputs] */
+int infer_experts(const struct qeff_node *node, struct qeff_op_result *result,
+		  struct qeff_error *err)
+{
+	const struct qeff_graph_shape *x = shape_of(node, 0), *routes = shape_of(node, 1);
+	const struct qeff_graph_shape *w = shape_of(node, 2);
+	int64_t experts = qeff_node_int(node, "experts", 0), chosen, wide;
+	bool shared = qeff_node_int(node, "shared", 0);
+	int ret = need_float(node, 0, 0, "floats", err);
+
+	if (!ret)
+		ret = need_float(node, 2, 2, "floats [experts * outputs, inputs]", err);
+	if (!ret && (need_float(node, 1, x->rank, NULL, NULL) || !x->rank ||
+		     routes->dims[x->rank - 1].symbol || routes->dims[x->rank - 1].size % 2))
+		ret = wrong(node, 1, "floats [.., 2 * chosen] that fit input 0", err);
+	if (ret)
+		return ret;
+	chosen = routes->dims[x->rank - 1].size / 2;
+	wide = x->dims[x->rank - 1].size / (shared ? 1 : chosen);
+	if (experts < 1 || w->dims[0].symbol || w->dims[0].size % experts ||
+	    w->dims[1].size != wide)
+		return wrong(node, 2, "floats [experts * outputs, inputs] that fit input 0", err);
+	if (qeff_node_input(node, 3) &&
+	    (need_float(node, 3, 2, NULL, NULL) || shape_of(node, 3)->dims[0].size != experts ||
+	     shape_of(node, 3)->dims[1].size != w->dims[0].size / experts))
+		return wrong(node, 3, "floats [experts, outputs]", err);
+	same_as(node, 0, result);
+	result->shape.dims[x->rank - 1] = qeff_dim_of(w->dims[0].size / experts * chosen);
+	return 0;
+}
+
+/* y [.., chosen * width], routes [.., 2 chosen] -> [.., width] */
+int infer_mix(const struct qeff_node *node, struct qeff_op_result *result, struct qeff_error *err)
+{
+	const struct qeff_graph_shape *y = shape_of(node, 0), *routes = shape_of(node, 1);
+	int64_t chosen;
+	int ret = need_float(node, 0, 0, "floats", err);
+
+	if (!ret && (!y->rank || routes->rank != y->rank || y->dims[y->rank - 1].symbol ||
+		     routes->dims[y->rank - 1].size < 2))
+		ret = wrong(node, 1, "floats [.., 2 * chosen] that fit input 0", err);
+	if (ret)
+		return ret;
+	chosen = routes->dims[y->rank - 1].size / 2;
+	if (y->dims[y->rank - 1].size % chosen)
+		return wrong(node, 0, "floats [.., chosen * width]", err);
+	same_as(node, 0, result);
+	result->shape.dims[y->rank - 1] = qeff_dim_of(y->dims[y->rank - 1].size / chosen);
+	return 0;
+}
+
 /* LayerNormalization over the last axis, and RMSNorm: vectors as long as that axis. */
 int infer_norm(const struct qeff_node *node, struct qeff_op_result *result, struct qeff_error *err)
 {
@@ -431,11 +530,18 @@ int infer_attention(const struct qeff_node *node, struct qeff_op_result *result,
 {
 	int ret = infer_attended(node, result, err);
 
-	if (ret || !qeff_node_input(node, 5))
-		return ret;
-	ret = need_float(node, 5, 2, "floats [heads, distances]", err);
-	if (!ret && !qeff_dim_equal(&shape_of(node, 5)->dims[0], &shape_of(node, 0)->dims[1]))
-		ret = wrong(node, 5, "floats [heads, distances]", err);
+	if (!ret && qeff_node_input(node, 5)) {
+		ret = need_float(node, 5, 2, "floats [heads, distances]", err);
+		if (!ret &&
+		    !qeff_dim_equal(&shape_of(node, 5)->dims[0], &shape_of(node, 0)->dims[1]))
+			ret = wrong(node, 5, "floats [heads, distances]", err);
+	}
+	if (!ret && qeff_node_input(node, 6)) {
+		ret = need_float(node, 6, 1, "floats [heads]", err);
+		if (!ret &&
+		    !qeff_dim_equal(&shape_of(node, 6)->dims[0], &shape_of(node, 0)->dims[1]))
+			ret = wrong(node, 6, "floats [heads]", err);
+	}
 	return ret;
 }
 

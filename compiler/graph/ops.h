@@ -7,6 +7,7 @@
 
 #define QEFF_OP_MAX_ATTRIBUTES 6
 #define QEFF_OP_MAX_OUTPUTS    1
+#define QEFF_OP_MAX_INPUTS     4096 /* of Concat */
 
 struct qeff_op_attribute {
 	const char *name;

@@ -60,6 +60,25 @@ static struct qeff_lower_share matmul(const struct lower_op *op, const struct lo
 	};
 }
 
+/* Every row as often as it chooses; panels once for as many experts as can be chosen. */
+static struct qeff_lower_share experts(const struct lower_op *op, const struct lower_weight *weight,
+				       const struct lower_tile *tile, uint64_t rows)
+{
+	const struct qeff_nsp_experts_params *p = &op->nsp.u.experts;
+	uint64_t outputs = tile->end - tile->begin, chosen = rows * p->chosen;
+	uint64_t panels = (outputs + QEFF_NSP_PANEL - 1) / QEFF_NSP_PANEL;
+	uint64_t used = chosen < p->experts ? chosen : p->experts;
+
+	return (struct qeff_lower_share){
+		.macs = chosen * outputs * weight->inputs,
+		.bytes = chosen *
+				 (weight->inputs +
+				  outputs * (1u + (op->in[2].kind != LOWER_REF_NONE))) *
+				 4 +
+			 panels * (weight->panel_bytes / p->experts) * used,
+	};
+}
+
 struct qeff_lower_share qeff_lower_cost(const struct qeff_lowering *l,
 					const struct lower_spec *spec,
 					const struct lower_tile *tile)
@@ -77,6 +96,15 @@ struct qeff_lower_share qeff_lower_cost(const struct qeff_lowering *l,
 		break;
 	case QEFF_NSP_MATMUL:
 		share = matmul(op, &l->weights[op->weight], tile, rows);
+		break;
+	case QEFF_NSP_EXPERTS:
+		share = experts(op, &l->weights[op->weight], tile, rows);
+		break;
+	case QEFF_NSP_ROUTE:
+		share.bytes = rows * (op->nsp.u.route.experts + 2 * op->nsp.u.route.chosen) * 4;
+		break;
+	case QEFF_NSP_MIX:
+		share.bytes = rows * op->nsp.u.mix.width * 4 * (op->nsp.u.mix.chosen + 2);
 		break;
 	case QEFF_NSP_ATTENTION:
 		share = attention(l, spec, op, tile, begin, end);

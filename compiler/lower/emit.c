@@ -14,10 +14,11 @@
 #define CHUNK_BYTES (1u << 20)
 #define MAX_WORKERS 16u
 
-/* Consecutive panels of one weight. */
+/* Consecutive panels of one weight; of experts, those of the first outputs for each expert in turn,
+ * then those of the next. */
 struct chunk {
 	uint32_t weight;
-	uint32_t first, panels;
+	uint64_t first, panels;
 	uint64_t offset; /* in the constants */
 	bool last_use;	 /* nothing else will read these weights */
 };
@@ -100,65 +101,78 @@ static bool only_reader(const struct qeff_lowering *l, uint32_t w)
 	return true;
 }
 
+static uint64_t panel_bytes(const struct lower_weight *w)
+{
+	return w->panel_bytes / w->experts;
+}
+
 static int list_chunks(struct emitter *e)
 {
 	for (uint32_t nsp = 0; nsp < e->l->num_nsps; nsp++)
 		for (uint32_t w = 0; w < e->l->num_weights; w++) {
 			const struct lower_weight *weight = &e->l->weights[w];
 			const struct lower_run *run = &weight->run[nsp];
-			uint64_t most = CHUNK_BYTES / weight->panel_bytes;
+			uint64_t most = CHUNK_BYTES / panel_bytes(weight);
+			uint64_t panels = (uint64_t)run->panels * weight->experts;
 			/* Transposed panels are spread over the whole matrix. */
 			bool last_use = weight->view.row_stride >= weight->view.column_stride &&
 					only_reader(e->l, w);
 
-			for (uint32_t p = 0; p < run->panels;) {
+			for (uint64_t p = 0; p < panels;) {
 				struct chunk *chunk = LOWER_GROW(e->chunks, e->num_chunks);
-				uint64_t count = run->panels - p;
+				uint64_t count = panels - p;
 
 				if (!chunk)
 					return -ENOMEM;
 				if (count > most)
 					count = most ? most : 1;
 				chunk->weight = w;
-				chunk->first = run->first + p;
-				chunk->panels = (uint32_t)count;
-				chunk->offset = run->offset + p * weight->panel_bytes;
-				if (count * weight->panel_bytes > e->buffer_bytes)
-					e->buffer_bytes = count * weight->panel_bytes;
+				chunk->first = (uint64_t)run->first * weight->experts + p;
+				chunk->panels = count;
+				chunk->offset = run->offset + p * panel_bytes(weight);
+				if (count * panel_bytes(weight) > e->buffer_bytes)
+					e->buffer_bytes = count * panel_bytes(weight);
 				chunk->last_use = last_use;
-				p += (uint32_t)count;
+				p += count;
 			}
 		}
 	return 0;
 }
 
+static const uint8_t *row_of(const struct lower_weight *w, uint32_t expert, uint32_t output)
+{
+	if (w->pieces)
+		return lower_view_row(&w->pieces[expert], output);
+	return lower_view_row(&w->view, expert * w->outputs + output);
+}
+
+/* Tells that outputs [first, end) of an expert will not be read again. */
+static void release(const struct emitter *e, const struct lower_weight *w, uint32_t expert,
+		    uint32_t first, uint32_t end)
+{
+	const uint8_t *from = row_of(w, expert, first);
+	const uint8_t *to = row_of(w, expert, end - 1) + w->view.row_stride;
+
+	e->sink->release(e->sink->user, from, (size_t)(to - from));
+}
+
 static void pack_chunk(const struct emitter *e, const struct chunk *chunk, uint8_t *to)
 {
 	const struct lower_weight *w = &e->l->weights[chunk->weight];
-	const struct lower_view *view = &w->view;
-	uint32_t first = chunk->first * QEFF_NSP_PANEL, end;
-	const uint8_t *from, *to_row;
 
-	for (uint32_t p = 0; p < chunk->panels; p++, to += w->panel_bytes) {
-		struct qeff_nsp_weights panel = { .input_stride = view->column_stride,
-						  .type = view->stored };
+	for (uint64_t p = chunk->first; p < chunk->first + chunk->panels; p++) {
+		struct qeff_nsp_weights panel = { .input_stride = w->view.column_stride,
+						  .type = w->view.stored };
+		uint32_t expert = (uint32_t)(p % w->experts);
+		uint32_t first = (uint32_t)(p / w->experts) * QEFF_NSP_PANEL, i = 0;
 
-		for (uint32_t i = 0; i < QEFF_NSP_PANEL; i++) {
-			uint32_t output = first + p * QEFF_NSP_PANEL + i;
-
-			if (output < w->outputs)
-				panel.rows[i] = lower_view_row(view, output);
-		}
+		for (; i < QEFF_NSP_PANEL && first + i < w->outputs; i++)
+			panel.rows[i] = row_of(w, expert, first + i);
 		qeff_nsp_pack_panel(to, w->type, w->inputs, w->scale_group, &panel);
+		if (e->sink->release && chunk->last_use)
+			release(e, w, expert, first, first + i);
+		to += panel_bytes(w);
 	}
-	if (!e->sink->release || !chunk->last_use)
-		return;
-	end = first + chunk->panels * QEFF_NSP_PANEL;
-	if (end > w->outputs)
-		end = w->outputs;
-	from = lower_view_row(view, first);
-	to_row = lower_view_row(view, end - 1) + view->row_stride;
-	e->sink->release(e->sink->user, from, (size_t)(to_row - from));
 }
 
 static void *work(void *argument)
@@ -200,7 +214,8 @@ static int hand_on(struct emitter *e)
 		rc = write_zeros(e, chunk->offset);
 		if (!rc)
 			rc = write_bytes(e, e->buffers + slot * e->buffer_bytes,
-					 chunk->panels * e->l->weights[chunk->weight].panel_bytes);
+					 chunk->panels *
+						 panel_bytes(&e->l->weights[chunk->weight]));
 		pthread_mutex_lock(&e->lock);
 		e->done = c + 1;
 		e->stop = rc != 0;

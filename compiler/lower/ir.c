@@ -34,6 +34,8 @@ void qeff_lowering_free(struct qeff_lowering *l)
 	for (uint32_t i = 0; i < l->num_bindings; i++)
 		free(l->bindings[i].dims);
 	free(l->specs);
+	for (uint32_t i = 0; i < l->num_weights; i++)
+		free(l->weights[i].pieces);
 	free(l->weights);
 	free(l->tables);
 	free(l->states);

@@ -61,6 +61,7 @@ struct lower_tensor {
  * @nsp: its record in the program, all but addresses and name
  * @name: borrowed from the graph
  * @state: retained state: SCATTER's; ATTENTION's keys and values
+ * @sinks: ATTENTION's scores without keys
  * @relative: ATTENTION's tables of distances: keys, queries, buckets
  * @weight: packed weights (MATMUL, packed GATHER)
  */
@@ -71,6 +72,7 @@ struct lower_op {
 	struct lower_ref out;
 	uint32_t state[2];
 	struct lower_ref relative[3];
+	struct lower_ref sinks;
 	uint32_t weight;
 	uint32_t phase;
 };
@@ -106,14 +108,19 @@ struct lower_run {
 
 /**
  * struct lower_weight - a matrix w[outputs][inputs] that is packed into panels
- * @view: where it lies: a row is an output
+ * @view: where it lies: a row is an output; those of expert after expert
+ * @pieces: in place of @view, one for each expert, or NULL
+ * @experts: of EXPERTS; else 1
  * @type: enum qeff_nsp_type of the panels
  * @scale_group: of int8, else 0
- * @panel_bytes, @panels: bytes of a panel, how many
+ * @panel_bytes, @panels: bytes of a panel, or of those that all experts have for the same outputs;
+ *			  how many
  * @cost_phase: a phase of the first specialisation that uses it
  */
 struct lower_weight {
 	struct lower_view view;
+	struct lower_view *pieces;
+	uint32_t experts;
 	uint8_t type;
 	uint32_t scale_group;
 	uint32_t outputs, inputs;

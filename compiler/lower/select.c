@@ -142,40 +142,93 @@ static uint8_t packed_type(const struct select *s, const struct qeff_node *node,
 	}
 }
 
+static bool same_weight(const struct lower_weight *a, const struct lower_weight *b)
+{
+	if (a->type != b->type || a->experts != b->experts || !a->pieces != !b->pieces ||
+	    !lower_view_equal(&a->view, &b->view))
+		return false;
+	for (uint32_t i = 0; a->pieces && i < a->experts; i++)
+		if (!lower_view_equal(&a->pieces[i], &b->pieces[i]))
+			return false;
+	return true;
+}
+
+/* Adds @weight, whose view, pieces and experts are set, if it is not there. Takes the pieces. */
+static int add_weight(struct select *s, const struct qeff_node *node, struct lower_weight *weight,
+		      bool lookup, uint32_t *index)
+{
+	uint32_t rows = weight->view.rows / (weight->pieces ? 1 : weight->experts);
+	struct lower_weight *w;
+
+	if (rows > QEFF_NSP_MAX_WIDTH || weight->view.columns > QEFF_NSP_MAX_WIDTH) {
+		free(weight->pieces);
+		return qeff_select_refuse(s, node, "%s is %u x %u, at most %u are possible",
+					  weight->view.name, rows, weight->view.columns,
+					  QEFF_NSP_MAX_WIDTH);
+	}
+	weight->type = packed_type(s, node, weight->view.stored, lookup);
+	weight->scale_group = weight->type == QEFF_NSP_I8 ? QEFF_LOWER_SCALE_GROUP : 0;
+	weight->outputs = rows;
+	weight->inputs = weight->view.columns;
+	weight->panel_bytes =
+		qeff_nsp_panel_bytes(weight->type, weight->inputs, weight->scale_group) *
+		weight->experts;
+	weight->panels = (weight->outputs + QEFF_NSP_PANEL - 1) / QEFF_NSP_PANEL;
+	for (*index = 0; *index < s->l->num_weights; ++*index)
+		if (same_weight(&s->l->weights[*index], weight)) {
+			free(weight->pieces);
+			return 0;
+		}
+	w = LOWER_GROW(s->l->weights, s->l->num_weights);
+	if (!w) {
+		free(weight->pieces);
+		return lower_no_memory(s->err);
+	}
+	*w = *weight;
+	return 0;
+}
+
 int qeff_select_weight(struct select *s, const struct qeff_node *node,
 		       const struct qeff_value *value, bool transposed, bool lookup,
 		       uint32_t *weight)
 {
-	struct lower_weight *w;
-	struct lower_view view;
-	uint8_t type;
+	struct lower_weight w = { .experts = 1 };
 
-	if (!value || value->shape.rank != 2 || !lower_view_of(value, transposed, &view))
+	if (!value || value->shape.rank != 2 || !lower_view_of(value, transposed, &w.view))
 		return qeff_select_refuse(s, node, "%s is not a matrix of floats",
 					  value ? value->name : "an input");
-	if (view.rows > QEFF_NSP_MAX_WIDTH || view.columns > QEFF_NSP_MAX_WIDTH)
-		return qeff_select_refuse(s, node, "%s is %u x %u, at most %u are possible",
-					  value->name, view.rows, view.columns, QEFF_NSP_MAX_WIDTH);
-	type = packed_type(s, node, view.stored, lookup);
-	for (uint32_t i = 0; i < s->l->num_weights; i++) {
-		w = &s->l->weights[i];
-		if (w->type == type && lower_view_equal(&w->view, &view)) {
-			*weight = i;
-			return 0;
-		}
-	}
-	w = LOWER_GROW(s->l->weights, s->l->num_weights);
-	if (!w)
+	return add_weight(s, node, &w, lookup, weight);
+}
+
+int qeff_select_experts_weight(struct select *s, const struct qeff_node *node,
+			       const struct qeff_value *value, uint32_t experts, uint32_t *weight)
+{
+	const struct qeff_node *concat = value->producer;
+	struct lower_weight w = { .experts = experts };
+	bool fits = true;
+
+	if (lower_view_of(value, false, &w.view))
+		return add_weight(s, node, &w, false, weight);
+	if (!qeff_node_is(concat, "Concat") || qeff_node_int(concat, "axis", 0) ||
+	    concat->num_inputs != experts)
+		return qeff_select_refuse(s, node, "%s is not the weights of %u experts",
+					  value->name, experts);
+	w.pieces = calloc(experts, sizeof(*w.pieces));
+	if (!w.pieces)
 		return lower_no_memory(s->err);
-	w->view = view;
-	w->type = type;
-	w->scale_group = type == QEFF_NSP_I8 ? QEFF_LOWER_SCALE_GROUP : 0;
-	w->outputs = view.rows;
-	w->inputs = view.columns;
-	w->panel_bytes = qeff_nsp_panel_bytes(w->type, w->inputs, w->scale_group);
-	w->panels = (w->outputs + QEFF_NSP_PANEL - 1) / QEFF_NSP_PANEL;
-	*weight = s->l->num_weights - 1;
-	return 0;
+	for (uint32_t i = 0; i < experts && fits; i++)
+		fits = lower_view_of(concat->inputs[i], false, &w.pieces[i]) &&
+		       w.pieces[i].rows == w.pieces[0].rows &&
+		       w.pieces[i].columns == w.pieces[0].columns &&
+		       w.pieces[i].stored == w.pieces[0].stored &&
+		       w.pieces[i].column_stride == w.pieces[0].column_stride;
+	if (!fits) {
+		free(w.pieces);
+		return qeff_select_refuse(s, node, "%s: the experts' weights differ in form",
+					  value->name);
+	}
+	w.view = w.pieces[0];
+	return add_weight(s, node, &w, false, weight);
 }
 
 /* The binding of graph input @value, as an operand of ROWS or GATHER. */
@@ -388,6 +441,14 @@ static int select_reshape(struct select *s, const struct qeff_node *node)
 	return 0;
 }
 
+static int select_concat(struct select *s, const struct qeff_node *node)
+{
+	for (uint32_t i = 0; i < node->num_inputs; i++)
+		if (!lower_is_view(node->inputs[i]))
+			return qeff_select_refuse(s, node, "only weights can be put together");
+	return 0;
+}
+
 static int select_slice(struct select *s, const struct qeff_node *node)
 {
 	if (lower_is_view(qeff_node_input(node, 0)))
@@ -471,6 +532,7 @@ static const struct {
 	const char *op;
 	int (*select)(struct select *s, const struct qeff_node *node);
 } handlers[] = {
+	{ "Concat", select_concat },
 	{ "Gather", select_gather },
 	{ "LayerNormalization", select_layer_norm },
 	{ "Reshape", select_reshape },
@@ -487,6 +549,7 @@ static const struct {
 	{ "qeff.Pool", select_pool },
 	{ "qeff.RMSNorm", select_rms_norm },
 	{ "qeff.RotaryEmbedding", qeff_select_rotary },
+	{ "qeff.Route", qeff_select_route },
 };
 
 static int select_node(struct select *s, const struct qeff_node *node)

@@ -83,12 +83,25 @@ int qeff_select_weight(struct select *s, const struct qeff_node *node,
 		       const struct qeff_value *value, bool transposed, bool lookup,
 		       uint32_t *weight);
 
+/* The same of the weights of @experts experts, one below the other. */
+int qeff_select_experts_weight(struct select *s, const struct qeff_node *node,
+			       const struct qeff_value *value, uint32_t experts, uint32_t *weight);
+
 /* Nodes around attention. */
 int qeff_select_rotary(struct select *s, const struct qeff_node *node);
 int qeff_select_scatter(struct select *s, const struct qeff_node *node);
 int qeff_select_cache(struct select *s, const struct qeff_node *node);
 int qeff_select_attention(struct select *s, const struct qeff_node *node);
 int qeff_select_disentangled(struct select *s, const struct qeff_node *node);
+
+/* Experts: what rows are routed by, their products, the sum of what they make of a row. */
+int qeff_select_route(struct select *s, const struct qeff_node *node);
+int qeff_select_emit_experts(struct select *s, const struct select_matmul *experts);
+int qeff_select_emit_mix(struct select *s, const struct select_matmul *mix);
+
+/* Reads the companion @value of a product as operand @operand. */
+int qeff_select_companion(struct select *s, const struct select_matmul *product,
+			  struct lower_op *op, uint32_t operand, const struct qeff_value *value);
 
 /* ONNX operators of one number, as functions of the NSP program; false if @node is none. */
 bool qeff_select_function(const struct qeff_node *node, uint8_t *function);

@@ -181,6 +181,8 @@ static int select_attention(struct select *s, const struct qeff_node *node,
 		qeff_select_read(op, 2, value->index);
 	}
 	rc = read_more ? read_more(s, node, op) : 0;
+	if (!rc && qeff_node_is(node, "qeff.Attention") && qeff_node_input(node, 6))
+		rc = qeff_select_table(s, node, qeff_node_input(node, 6), 1, p->heads, &op->sinks);
 	if (rc)
 		return rc;
 	return qeff_select_write(s, op, node->outputs[0], QEFF_NSP_ROWS_TOKENS,

@@ -14,7 +14,8 @@ static bool binary_code(const struct qeff_node *node, uint8_t *code)
 		uint8_t code;
 	} codes[] = {
 		{ "Add", QEFF_NSP_I_ADD }, { "Sub", QEFF_NSP_I_SUB }, { "Mul", QEFF_NSP_I_MUL },
-		{ "Div", QEFF_NSP_I_DIV }, { "Pow", QEFF_NSP_I_POW },
+		{ "Div", QEFF_NSP_I_DIV }, { "Pow", QEFF_NSP_I_POW }, { "Max", QEFF_NSP_I_MAX },
+		{ "Min", QEFF_NSP_I_MIN },
 	};
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)

@@ -92,7 +92,8 @@ static const struct qeff_node *next_if(struct select *s, const struct select_mat
 	return node;
 }
 
-static void absorb(struct select *s, struct select_matmul *m)
+/* The bias of a product: a vector of weights. */
+static void absorb_bias(struct select *s, struct select_matmul *m)
 {
 	int64_t outputs = qeff_select_dim(m->last, m->last->shape.rank - 1);
 	const struct qeff_node *node = next_if(s, m, "Add");
@@ -105,7 +106,12 @@ static void absorb(struct select *s, struct select_matmul *m)
 		m->bias = other;
 		advance(s, m, node);
 	}
-	node = silu_of(m->last);
+}
+
+static void absorb_function(struct select *s, struct select_matmul *m)
+{
+	const struct qeff_node *node = silu_of(m->last);
+
 	if (node) {
 		const struct qeff_value *x = m->last;
 
@@ -114,21 +120,22 @@ static void absorb(struct select *s, struct select_matmul *m)
 				s->absorbed[x->users[i]->outputs[0]->index] = true;
 		m->function = QEFF_NSP_SILU;
 		advance(s, m, node);
-	} else {
-		node = sole_user(m->last);
-		if (node && qeff_select_function(node, &m->function))
-			advance(s, m, node);
+		return;
 	}
-	node = next_if(s, m, "Mul");
-	other = node ? other_input(node, m->last) : NULL;
-	if (other && is_companion(other, m->last)) {
-		m->mul = other;
+	node = sole_user(m->last);
+	if (node && qeff_select_function(node, &m->function))
 		advance(s, m, node);
-	}
-	node = next_if(s, m, "Add");
-	other = node ? other_input(node, m->last) : NULL;
+}
+
+/* A @op with another activation, which becomes *@companion. */
+static void absorb_companion(struct select *s, struct select_matmul *m, const char *op,
+			     const struct qeff_value **companion)
+{
+	const struct qeff_node *node = next_if(s, m, op);
+	const struct qeff_value *other = node ? other_input(node, m->last) : NULL;
+
 	if (other && is_companion(other, m->last)) {
-		m->add = other;
+		*companion = other;
 		advance(s, m, node);
 	}
 }
@@ -139,21 +146,31 @@ int qeff_select_products(struct select *s)
 		const struct qeff_node *node = s->graph->nodes[i];
 		struct select_matmul *m;
 
-		if (!qeff_node_is(node, "MatMul"))
+		bool product = qeff_node_is(node, "MatMul");
+		bool experts = qeff_node_is(node, "qeff.Experts");
+		bool mix = qeff_node_is(node, "qeff.Mix");
+
+		if (!product && !experts && !mix)
 			continue;
 		m = LOWER_GROW(s->matmuls, s->num_matmuls);
 		if (!m)
 			return lower_no_memory(s->err);
 		m->node = node;
 		m->last = node->outputs[0];
-		absorb(s, m);
+		if (product)
+			absorb_bias(s, m);
+		if (product || experts) {
+			absorb_function(s, m);
+			absorb_companion(s, m, "Mul", &m->mul);
+		}
+		if (product || mix)
+			absorb_companion(s, m, "Add", &m->add);
 		s->matmul_of[m->last->index] = s->num_matmuls;
 	}
 	return 0;
 }
 
-/* Reads the companion @value as operand @operand. */
-static int read_companion(struct select *s, const struct select_matmul *m, struct lower_op *op,
+int qeff_select_companion(struct select *s, const struct select_matmul *m, struct lower_op *op,
 			  uint32_t operand, const struct qeff_value *value)
 {
 	uint32_t tensor = qeff_select_tensor(s, value);
@@ -166,7 +183,8 @@ static int read_companion(struct select *s, const struct select_matmul *m, struc
 	return 0;
 }
 
-/* Whether queries or keys are made of @value: what its readers make of it goes into scores. */
+/* Whether queries, keys or routes are made of @value: what its readers make of it goes into scores.
+ */
 static bool makes_scores(const struct qeff_value *value)
 {
 	static const char *const passing[] = { "Add",
@@ -185,6 +203,8 @@ static bool makes_scores(const struct qeff_value *value)
 		if (qeff_node_is(user, "qeff.Attention"))
 			return qeff_node_input(user, 0) == value ||
 			       qeff_node_input(user, 1) == value;
+		if (qeff_node_is(user, "qeff.Route"))
+			return true;
 		for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
 			passes |= qeff_node_is(user, passing[i]);
 		if (!passes)
@@ -201,7 +221,13 @@ int qeff_select_emit_product(struct select *s, const struct select_matmul *m)
 	struct lower_op *op;
 	uint32_t in, outputs;
 	uint8_t domain;
-	int rc = qeff_select_input(s, m->node, 0, &in);
+	int rc;
+
+	if (qeff_node_is(m->node, "qeff.Experts"))
+		return qeff_select_emit_experts(s, m);
+	if (qeff_node_is(m->node, "qeff.Mix"))
+		return qeff_select_emit_mix(s, m);
+	rc = qeff_select_input(s, m->node, 0, &in);
 
 	if (rc)
 		return rc;
@@ -234,9 +260,9 @@ int qeff_select_emit_product(struct select *s, const struct select_matmul *m)
 	if (m->bias)
 		rc = qeff_select_table(s, m->node, m->bias, 1, outputs, &op->in[1]);
 	if (!rc && m->mul)
-		rc = read_companion(s, m, op, 2, m->mul);
+		rc = qeff_select_companion(s, m, op, 2, m->mul);
 	if (!rc && m->add)
-		rc = read_companion(s, m, op, 3, m->add);
+		rc = qeff_select_companion(s, m, op, 3, m->add);
 	if (rc)
 		return rc;
 	return qeff_select_write(s, op, m->last, domain, outputs, false);

@@ -140,6 +140,8 @@ static struct qeff_nsp_op finish_op(const struct qeff_lowering *l, const struct 
 		op.u.scatter.state = state(l, from->state[0]);
 		break;
 	case QEFF_NSP_ATTENTION:
+		if (from->sinks.kind == LOWER_REF_TABLE)
+			op.u.attention.sinks = operand(l, spec, from->sinks).at;
 		op.in[3].stride_bytes = op.u.attention.bias_columns * 4;
 		if (!op.u.attention.from_state) {
 			relate(l, spec, from, &op.u.attention.relative);

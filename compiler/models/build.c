@@ -214,14 +214,22 @@ static struct qeff_value *reshape(struct model_build *b, const char *name, struc
 	return model_binary(b, "Reshape", name, x, integers(b, rank, shape));
 }
 
-/* [begin, end) of dimension @axis */
-static struct qeff_value *slice(struct model_build *b, const char *name, struct qeff_value *x,
-				int64_t begin, int64_t end, int64_t axis)
+struct qeff_value *model_matrix(struct model_build *b, const char *name, struct qeff_value *x,
+				int64_t rows, int64_t columns)
+{
+	const int64_t shape[] = { rows, columns };
+
+	return reshape(b, name, x, 2, shape);
+}
+
+struct qeff_value *model_slice(struct model_build *b, const char *name, struct qeff_value *x,
+			       int64_t begin, int64_t end, int64_t axis, int64_t step)
 {
 	struct qeff_value *const inputs[] = { x, integers(b, 1, &begin), integers(b, 1, &end),
-					      integers(b, 1, &axis) };
+					      integers(b, 1, &axis),
+					      step == 1 ? NULL : integers(b, 1, &step) };
 
-	return qeff_graph_node(b->graph, "Slice", name, 4, inputs, 0, NULL);
+	return qeff_graph_node(b->graph, "Slice", name, 5, inputs, 0, NULL);
 }
 
 struct qeff_value *model_part(struct model_build *b, const char *name,
@@ -238,9 +246,9 @@ struct qeff_value *model_part(struct model_build *b, const char *name,
 	if (part->rows == part->group_rows)
 		return x;
 	if (part->groups == 1)
-		return slice(b, at.text, x, part->first, end, transposed);
+		return model_slice(b, at.text, x, part->first, end, transposed, 1);
 	x = reshape(b, model_name("%s/groups", at.text).text, x, rank + 1, grouped);
-	x = slice(b, model_name("%s/taken", at.text).text, x, part->first, end, 1);
+	x = model_slice(b, model_name("%s/taken", at.text).text, x, part->first, end, 1, 1);
 	return reshape(b, at.text, x, rank, flat);
 }
 
@@ -309,9 +317,8 @@ static float number_at(const struct qeff_value *value, uint32_t i)
 				  : value->stored_type == QEFF_GRAPH_BF16 ? QEFF_NSP_BF16
 									  : QEFF_NSP_F32;
 
-	return qeff_nsp_load((const uint8_t *)value->data +
-				     i * qeff_graph_type_bytes(value->stored_type),
-			     type);
+	return qeff_nsp_load(
+		(const uint8_t *)value->data + i * qeff_graph_type_bytes(value->stored_type), type);
 }
 
 struct qeff_value *model_rms_norm_plus_one(struct model_build *b, const char *module,

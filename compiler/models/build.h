@@ -120,6 +120,11 @@ struct qeff_value *model_part(struct model_build *build, const char *name,
 struct qeff_value *model_linear_part(struct model_build *build, const char *module,
 				     const char *output, struct qeff_value *x, uint32_t inputs,
 				     const struct model_part *part, bool bias, bool transposed);
+/* Every @step th of [begin, end) of dimension @axis, and a matrix of what is left of @x. */
+struct qeff_value *model_slice(struct model_build *build, const char *name, struct qeff_value *x,
+			       int64_t begin, int64_t end, int64_t axis, int64_t step);
+struct qeff_value *model_matrix(struct model_build *build, const char *name, struct qeff_value *x,
+				int64_t rows, int64_t columns);
 /* x times a number; x itself if that is 1 */
 struct qeff_value *model_scale(struct model_build *build, const char *name, struct qeff_value *x,
 			       double factor);

@@ -100,7 +100,8 @@ static struct qeff_value *attention(struct decoder *d, uint32_t index, const cha
 						QEFF_INT("causal", 1) };
 	struct model_name core = module(layer, "attention");
 	uint32_t count = 2, width = info->heads * info->head_dim;
-	struct qeff_value *q, *k, *v;
+	const int64_t heads[] = { info->heads };
+	struct qeff_value *q, *k, *v, *sinks = NULL;
 
 	if (d->windows[index])
 		attributes[count++] = QEFF_INT("window", d->windows[index]);
@@ -115,12 +116,14 @@ static struct qeff_value *attention(struct decoder *d, uint32_t index, const cha
 		q = rotate(d, index, module(layer, names->q).text, q);
 		k = rotate(d, index, module(layer, names->k).text, k);
 	}
+	if (names->sinks)
+		sinks = model_weight(d->b, module(layer, names->sinks).text, 1, heads);
 	if (d->alibi && !d->distances)
 		d->distances = model_alibi(d);
-	x = qeff_graph_node(
-		d->b->graph, "qeff.Attention", core.text, d->alibi ? 6 : 5,
-		(struct qeff_value *[]){ q, k, v, d->position_ids, d->position_ids, d->distances },
-		count, attributes);
+	x = qeff_graph_node(d->b->graph, "qeff.Attention", core.text, 7,
+			    (struct qeff_value *[]){ q, k, v, d->position_ids, d->position_ids,
+						     d->distances, sinks },
+			    count, attributes);
 	x = model_merge_heads(d->b, core.text, x, width);
 	return linear(d, module(layer, names->o).text, x, width, info->hidden, d->o_bias);
 }
@@ -138,21 +141,23 @@ static struct qeff_value *feed_forward(struct decoder *d, const char *layer, str
 	const struct decoder_names *names = &d->names;
 	const struct qeff_model_info *info = d->b->info;
 	uint32_t wide = info->intermediate;
-	struct model_name up = module(layer, names->up), down = module(layer, names->down);
+	struct model_name at = names->dense ? module(layer, names->dense) : model_name("%s", layer);
+	struct model_name up = module(at.text, names->up), down = module(at.text, names->down);
 	struct qeff_value *g, *u;
 
 	if (names->gate_up) {
 		const struct model_part gate_part = { 1, 2 * wide, 0, wide };
 		const struct model_part up_part = { 1, 2 * wide, wide, wide };
-		struct model_name both = module(layer, names->gate_up);
+		struct model_name both = module(at.text, names->gate_up);
 
-		g = model_linear_part(d->b, both.text, module(layer, names->gate).text, x,
+		g = model_linear_part(d->b, both.text, module(at.text, names->gate).text, x,
 				      info->hidden, &gate_part, d->mlp_bias, d->row->transposed);
 		g = activation(d, layer, g);
 		u = model_linear_part(d->b, both.text, up.text, x, info->hidden, &up_part,
 				      d->mlp_bias, d->row->transposed);
 	} else if (names->gate) {
-		g = linear(d, module(layer, names->gate).text, x, info->hidden, wide, d->mlp_bias);
+		g = linear(d, module(at.text, names->gate).text, x, info->hidden, wide,
+			   d->mlp_bias);
 		g = activation(d, layer, g);
 		u = linear(d, up.text, x, info->hidden, wide, d->mlp_bias);
 	} else {
@@ -183,7 +188,10 @@ static struct qeff_value *layer(struct decoder *d, uint32_t index, struct qeff_v
 		y = layer_norm(d, at.text, names->post_norm, x);
 	else
 		y = names->post_norm ? layer_norm(d, at.text, names->post_norm, residual) : normed;
-	y = feed_forward(d, at.text, y);
+	if (d->experts && !d->dense[index])
+		y = model_experts(d, at.text, y);
+	else
+		y = feed_forward(d, at.text, y);
 	y = layer_norm(d, at.text, names->fed_norm, y);
 	y = model_scale(d->b, model_name("%s/mlp/scaled", at.text).text, y, d->residual_scale);
 	return model_binary(d->b, "Add", at.text, x, y);

@@ -9,9 +9,11 @@
 
 #include "models/build.h"
 
-#define DECODER_MAX_WIDTH  (1u << 20)
-#define DECODER_MAX_LAYERS 1024
-#define DECODER_MAX_VOCAB  (1u << 24)
+#define DECODER_MAX_WIDTH   (1u << 20)
+#define DECODER_MAX_LAYERS  1024
+#define DECODER_MAX_VOCAB   (1u << 24)
+#define DECODER_MAX_EXPERTS 1024
+#define DECODER_MAX_CHOSEN  64
 
 enum decoder_norm {
 	DECODER_RMS,
@@ -43,6 +45,9 @@ struct decoder_keys {
  * @input_norm, @attended_norm: before and after the attention
  * @post_norm, @fed_norm: before and after the feed-forward part; without @post_norm a parallel one
  *			  reads what the attention reads
+ * @router, @experts: in layers with experts; @gate, @up and @down of these stand below @experts
+ * @dense: where @gate, @up and @down stand in the layers without experts
+ * @sinks: a parameter of the attention
  * @qkv, @gate_up: one matrix in place of @q, @k and @v, or of @gate and @up
  */
 struct decoder_names {
@@ -50,6 +55,15 @@ struct decoder_names {
 	const char *input_norm, *attended_norm, *post_norm, *fed_norm;
 	const char *q, *k, *v, *qkv, *o, *q_norm, *k_norm;
 	const char *gate, *up, *gate_up, *down;
+	const char *router, *experts, *dense, *sinks;
+};
+
+enum decoder_experts {
+	DECODER_EXPERTS_NONE,
+	DECODER_EXPERTS_APART,	 /* a module each: gate, up and down below EXPERTS.NUMBER */
+	DECODER_EXPERTS_STACKED, /* [experts, outputs, inputs]: gate above up, and down */
+	/* [experts, inputs, outputs]: gate and up by turns, with biases; gates that are clamped */
+	DECODER_EXPERTS_OSS,
 };
 
 struct decoder;
@@ -83,6 +97,8 @@ struct decoder_row {
  * @qkv: parts of a shared matrix, if names.qkv
  * @rotary_dim: columns of a head that turn; 0: positions are not rotary
  * @alibi: positions as distances, by these slopes
+ * @experts: how those of the layers that are not @dense lie; @num_experts of width @expert_width,
+ *of which a row takes @chosen; @route_all: with shares of all experts' scores
  * @windows: by layer; 0: all keys are seen
  * @first_window, @window_pattern: of configure()'s own rules for them
  * @local: layers that use the second pair of rotary tables
@@ -106,6 +122,10 @@ struct decoder {
 	double embedding_scale, residual_scale, logits_scale;
 	double epsilon, local_theta;
 	const char *activation_key;
+	enum decoder_experts experts;
+	uint32_t num_experts, chosen, expert_width;
+	bool route_all;
+	bool dense[DECODER_MAX_LAYERS];
 	uint32_t first_window, window_pattern;
 	uint32_t windows[DECODER_MAX_LAYERS];
 	bool local[DECODER_MAX_LAYERS];
@@ -117,6 +137,9 @@ struct decoder {
 
 /* Fills the knobs from the config; a failure is noted in the graph. */
 void model_read_decoder(struct decoder *decoder);
+
+/* The feed-forward part of a layer with experts, of rows x. */
+struct qeff_value *model_experts(struct decoder *decoder, const char *layer, struct qeff_value *x);
 
 /* What ALiBi adds to scores: [heads, positions]. */
 struct qeff_value *model_alibi(struct decoder *decoder);

@@ -92,6 +92,24 @@ TABLE = {
     "granite": (
         "GraniteForCausalLM", "GraniteConfig",
         {**PLAIN, "embedding_multiplier": 3.0, "residual_multiplier": 0.5, "attention_multiplier": 0.2, "logits_scaling": 2.0}),
+    "mixtral": (
+        "MixtralForCausalLM", "MixtralConfig",
+        {**LLAMA, "intermediate_size": 28, "num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": 9}),
+    "qwen3_moe": (
+        "Qwen3MoeForCausalLM", "Qwen3MoeConfig",
+        {**LLAMA, "moe_intermediate_size": 20, "num_experts": 6, "num_experts_per_tok": 3, "norm_topk_prob": True}),
+    "qwen3_moe-dense": (
+        "Qwen3MoeForCausalLM", "Qwen3MoeConfig",
+        {**LLAMA, "moe_intermediate_size": 20, "num_experts": 4, "num_experts_per_tok": 2, "mlp_only_layers": [0]}),
+    "granitemoe": (
+        "GraniteMoeForCausalLM", "GraniteMoeConfig",
+        {**PLAIN, "intermediate_size": 28, "num_local_experts": 4, "num_experts_per_tok": 2, "embedding_multiplier": 3.0,
+         "residual_multiplier": 0.5, "attention_multiplier": 0.2, "logits_scaling": 2.0}),
+    "gpt_oss": (
+        "GptOssForCausalLM", "GptOssConfig",
+        {**LLAMA, "intermediate_size": 36, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 5,
+         "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "beta_fast": 8.0, "beta_slow": 1.0, "truncate": False,
+                          "original_max_position_embeddings": 16}}),
     "olmo2": ("Olmo2ForCausalLM", "Olmo2Config", PLAIN),
 }
 
