@@ -55,6 +55,7 @@ each config bert "$few" config-bert
 each index sharded "$few" index
 each modules bert "$few" modules
 each generation llama "$few" generation
+each specializations llama "$few" specializations
 each npy llama "$few" npy
 each wire llama "$few" wire
 each reply llama "$few" reply
@@ -98,6 +99,7 @@ campaign tokenizer llama tokenizer
 campaign index sharded index
 campaign modules bert modules
 campaign generation llama generation
+campaign specializations llama specializations
 campaign npy llama npy
 campaign wire llama wire
 campaign reply llama reply

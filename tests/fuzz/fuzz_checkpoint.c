@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A model folder in which one file is the input (FUZZ_FILE; the others come from the folder
- * $QEFF_FUZZ_MODEL): compiled into a package, which must then verify.
+ * $QEFF_FUZZ_MODEL): compiled into a package, which must then verify. A file of specialisations is
+ * given to the compiler beside the folder.
  */
 #include "fuzz.h"
 
@@ -56,17 +57,20 @@ size_t fuzz_regions(const uint8_t *data, size_t size, struct fuzz_region *region
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct qeff_compile_options options = {
+	struct qeff_compile_options options = {
 		.model_dir = model, .output = output, .num_cores = 2, .ctx_len = 0
 	};
 	struct qeff_compile_summary summary = { 0 };
 	struct qeff_error err = { 0 };
 	struct qeff_qpc *qpc;
+	const char *file;
 	int rc;
 
 	if (!model[0])
 		prepare();
-	fuzz_write(FUZZ_FILE, data, size);
+	file = fuzz_write(FUZZ_FILE, data, size);
+	if (!strcmp(FUZZ_FILE, "specializations.json"))
+		options.specializations = file;
 	rc = qeff_compile(&options, &summary, &err);
 	if (rc) {
 		fuzz_require(access(output, F_OK), "refused (%s), but left a package", err.message);

@@ -224,6 +224,18 @@ def messages(out):
     write(f"{out}/reply/link", struct.pack("<HBB", len(link), 1, 0) + link)
 
 
+def specializations(out):
+    plain = [{"batch_size": "1", "seq_len": "8", "ctx_len": "32"}, {"batch_size": "1", "seq_len": "1", "ctx_len": "32"}]
+    slots = [{"batch_size": 1, "seq_len": 4, "ctx_len": 16, "full_batch_size": 2, "full_batch_exec_size": 2},
+             {"batch_size": 2, "seq_len": 1, "ctx_len": 16, "full_batch_size": 2, "full_batch_exec_size": 2}]
+    contexts = [{"seq_len": 4, "ctx_len": 16, "comp_ctx_lengths": 8, "num_logits_to_keep": 2},
+                {"seq_len": 2, "ctx_len": 16, "comp_ctx_lengths": 16, "num_logits_to_keep": 2}]
+    layouts = {"plain": plain, "slots": slots, "contexts": contexts,
+               "named": [{"name": "Prefill", "symbols": plain[0]}, {"name": "Decode", "symbols": plain[1]}]}
+    for name, entries in layouts.items():
+        write(f"{out}/specializations/{name}.json", json.dumps({"specializations": entries}, indent=1))
+
+
 def main():
     out, compiler, root = sys.argv[1:4]
     source = random.Random(1)
@@ -247,6 +259,7 @@ def main():
             shutil.copy(f"{root}/tests/data/tokenizer/{file}", f"{out}/tokenizer/{file}")
     for model in ("llama", "bert"):
         shutil.copy(f"{out}/model/{model}/tokenizer.json", f"{out}/tokenizer/tiny-{model}.json")
+    specializations(out)
     arrays(out)
     messages(out)
 
