@@ -100,7 +100,11 @@ more_resources() {
 
 # In order, whole, and nothing of what was in their buffers before.
 boot_log() {
-    cat /sys/kernel/debug/accel/*/bootlog /sys/kernel/debug/dri/*/bootlog >/tmp/bootlog 2>/dev/null
+    # a card may be there by two names
+    for file in /sys/kernel/debug/accel/*/bootlog /sys/kernel/debug/dri/*/bootlog; do
+        [ ! -e "$file" ] || break
+    done
+    cat "$file" >/tmp/bootlog
     awk '/^step/ { n++; if ($2 != n ":" || length($3) != 5 * (20 - n) + 1) bad = 1 } END { exit bad || n != 20 || NR != 22 }' \
         /tmp/bootlog || {
         cat /tmp/bootlog
