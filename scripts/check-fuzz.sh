@@ -4,7 +4,7 @@
 # then replays what they start from and what was found and kept (tests/fuzz/corpus), corrupts the former and cuts it
 # short, and runs out of memory and disk. docs/fuzzing.md says how to go on from a failure.
 #   check-fuzz.sh BUILD [COUNT [CAMPAIGN_SECONDS]]: COUNT corruptions of each kind of file; libFuzzer so long on each.
-#   From 100,000 on, every allocation fails in turn; below, every 23rd, and every 137th of the tools
+#   From 100,000 on, every allocation fails in turn; below, every 5th, and every 23rd of the tools
 set -eu
 
 build=$1
@@ -18,8 +18,8 @@ esac
 fuzz=$build-fuzz
 seeds=$fuzz/seeds
 kept=$root/tests/fuzz/corpus
-step=$((count >= 100000 ? 1 : 23))
-tools_step=$((count >= 100000 ? 1 : 137))
+step=$((count >= 100000 ? 1 : 5))
+tools_step=$((count >= 100000 ? 1 : 23))
 # the long run is the one that the four kinds of file owe; the others get a tenth
 few=$((count >= 100000 ? count / 10 : count))
 
