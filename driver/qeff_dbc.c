@@ -76,7 +76,10 @@ int qeff_dbc_assign(struct qeff_dbc *dbc, struct qeff_user *user, u32 epoch, str
 		dbc->rsp = ring->cpu + ring->bytes - ring->elements * sizeof(*dbc->rsp);
 		dbc->req_tail = 0;
 		dbc->req_head = 0;
+		/* What is not a response yet. */
+		memset(dbc->rsp, 0xff, ring->elements * sizeof(*dbc->rsp));
 		dbc->rsp_head = 0;
+		dbc->rsp_told = 0;
 		dbc->next_id = 0;
 		dbc->fruitless = 0;
 		spin_unlock(&dbc->queue_lock);

@@ -106,7 +106,9 @@ struct qeff_dbc {
 	struct qeff_rsp *rsp;
 	u32 req_tail; /* ours, as last written */
 	u32 req_head; /* the card's, as last read */
-	u32 rsp_head; /* ours, as last written */
+	u32 rsp_head; /* ours */
+	u32 rsp_told; /* it, as last written */
+	ktime_t last_rsp;
 	u16 next_id;
 	struct list_head queue; /* buffers, in order of submission */
 	u32 queued;		/* buffers in it */

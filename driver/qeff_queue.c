@@ -6,6 +6,12 @@
  * A register is a round trip over the bus, so none is read whose value is known: the tail of the
  * request ring and the head of the response ring are ours, and the head of the request ring is
  * only read when the last known one leaves too little room.
+ *
+ * Where responses follow each other closely, an interrupt for each costs more than looking for
+ * them. The card interrupts when a response meets an empty ring; so as long as we look, we do not
+ * tell it what we have taken: its ring is never empty, and it is quiet. We look into memory: a
+ * place in the ring that has been read is filled with ones, and only what is something else is
+ * worth a read of the card's tail, which alone says that a response is there.
  */
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
@@ -18,6 +24,11 @@
 #define QEFF_DRAIN_BATCH 32
 /* Interrupts in a row that bring nothing until a channel is polled instead. */
 #define QEFF_STORM 10000
+/* Responses that are this close to each other are looked for: how often, and how many times in
+ * vain. */
+#define QEFF_DENSE_US 3000
+#define QEFF_LOOK_US  50
+#define QEFF_LOOKS    32
 
 /* ---- completion ---- */
 
@@ -55,11 +66,35 @@ static struct qeff_bo *qeff_queue_find(struct qeff_dbc *dbc, u16 id)
 	return NULL;
 }
 
+/* Under queue_lock: something is in the place of the next response. */
+static bool qeff_rsp_seen(struct qeff_dbc *dbc)
+{
+	struct qeff_rsp rsp = READ_ONCE(dbc->rsp[dbc->rsp_head]);
+
+	return rsp.id != cpu_to_le16(U16_MAX) || rsp.code != cpu_to_le16(U16_MAX);
+}
+
+/*
+ * Under queue_lock: tells the card what has been taken. With @hold only if that is much, so that
+ * the ring does not become full.
+ */
+static bool qeff_rsp_tell(struct qeff_dbc *dbc, bool hold)
+{
+	u32 elements = dbc->ring.elements;
+	u32 taken = (dbc->rsp_head + elements - dbc->rsp_told) % elements;
+
+	if (!taken || (hold && taken < elements / 2))
+		return false;
+	dbc->rsp_told = dbc->rsp_head;
+	writel(dbc->rsp_told, dbc->regs + QEFF_DBC_RSP_HEAD);
+	return true;
+}
+
 /*
  * Takes responses out of the ring. Returns how many there were, or -EIO if the card is gone or
- * talks nonsense. @again: there is more.
+ * talks nonsense. @hold: see above. @again: there may be more.
  */
-static int qeff_drain_batch(struct qeff_dbc *dbc, bool *again)
+static int qeff_drain_batch(struct qeff_dbc *dbc, bool hold, bool *again)
 {
 	struct qeff_bo *done[QEFF_DRAIN_BATCH];
 	unsigned int nr_done = 0, i;
@@ -83,6 +118,7 @@ static int qeff_drain_batch(struct qeff_dbc *dbc, bool *again)
 		struct qeff_rsp rsp = READ_ONCE(dbc->rsp[head]);
 		struct qeff_bo *bo = qeff_queue_find(dbc, le16_to_cpu(rsp.id));
 
+		memset(&dbc->rsp[head], 0xff, sizeof(rsp));
 		if (++head == dbc->ring.elements)
 			head = 0;
 		if (!bo)
@@ -99,11 +135,10 @@ static int qeff_drain_batch(struct qeff_dbc *dbc, bool *again)
 		qeff_queue_end(dbc, bo, 0, now);
 		done[nr_done++] = bo;
 	}
-	if (n) {
-		dbc->rsp_head = head;
-		writel(head, dbc->regs + QEFF_DBC_RSP_HEAD);
-	}
-	*again = n > 0;
+	dbc->rsp_head = head;
+	if (n)
+		dbc->last_rsp = now;
+	*again = qeff_rsp_tell(dbc, hold) || (hold && head != tail);
 	spin_unlock(&dbc->queue_lock);
 
 	for (i = 0; i < nr_done; i++)
@@ -112,16 +147,16 @@ static int qeff_drain_batch(struct qeff_dbc *dbc, bool *again)
 }
 
 /*
- * The card interrupts when its response ring goes from empty to not empty; what comes while we
- * move the head does not. So it is read until nothing new is there.
+ * What comes while we tell the card what we have taken does not interrupt. So it is read until
+ * nothing new is there.
  */
-static int qeff_drain(struct qeff_dbc *dbc)
+static int qeff_drain(struct qeff_dbc *dbc, bool hold)
 {
 	int n, total = 0;
 	bool again;
 
 	do {
-		n = qeff_drain_batch(dbc, &again);
+		n = qeff_drain_batch(dbc, hold, &again);
 		if (n < 0) {
 			qeff_device_request_reset(dbc->qdev, "the DMA bridge does not answer");
 			return n;
@@ -130,6 +165,32 @@ static int qeff_drain(struct qeff_dbc *dbc)
 		/* Nothing is outstanding: nothing can come, and the register need not be read. */
 	} while (again && READ_ONCE(dbc->queued));
 	return total;
+}
+
+/*
+ * Looks for responses until none has come for a while, then waits for interrupts again. Looks are
+ * counted, not time: a machine that stood still has not waited in vain.
+ */
+static void qeff_linger(struct qeff_dbc *dbc)
+{
+	unsigned int looks = 0;
+	bool seen;
+	int n;
+
+	while (looks++ < QEFF_LOOKS) {
+		usleep_range(QEFF_LOOK_US, 2 * QEFF_LOOK_US);
+		spin_lock(&dbc->queue_lock);
+		seen = dbc->rsp && qeff_rsp_seen(dbc);
+		spin_unlock(&dbc->queue_lock);
+		if (!seen)
+			continue;
+		n = qeff_drain(dbc, true);
+		if (n < 0)
+			return;
+		if (n)
+			looks = 0;
+	}
+	qeff_drain(dbc, false);
 }
 
 static void qeff_start_polling(struct qeff_dbc *dbc)
@@ -156,9 +217,12 @@ static irqreturn_t qeff_dbc_irq(int irq, void *data)
 static irqreturn_t qeff_dbc_irq_thread(int irq, void *data)
 {
 	struct qeff_dbc *dbc = data;
+	bool dense = ktime_us_delta(ktime_get(), READ_ONCE(dbc->last_rsp)) < QEFF_DENSE_US;
 
-	if (qeff_drain(dbc) > 0) {
+	if (qeff_drain(dbc, dense) > 0) {
 		dbc->fruitless = 0;
+		if (dense)
+			qeff_linger(dbc);
 	} else if (++dbc->fruitless > QEFF_STORM && !dbc->irq_off) {
 		dbc->irq_off = true;
 		dbc->poll = true;
@@ -192,7 +256,7 @@ static irqreturn_t qeff_shared_irq_thread(int irq, void *data)
 
 		if (!READ_ONCE(dbc->queued))
 			continue;
-		if (qeff_drain(dbc) > 0)
+		if (qeff_drain(dbc, false) > 0)
 			WRITE_ONCE(dbc->counters.interrupts, dbc->counters.interrupts + 1);
 	}
 	return IRQ_HANDLED;
@@ -205,7 +269,7 @@ void qeff_queue_poll_work(struct work_struct *work)
 	while (READ_ONCE(dbc->queued)) {
 		unsigned int us = clamp(READ_ONCE(qeff_poll_interval_us), 1U, 1000000U);
 
-		if (!READ_ONCE(dbc->poll) || qeff_drain(dbc) < 0)
+		if (!READ_ONCE(dbc->poll) || qeff_drain(dbc, false) < 0)
 			break;
 		usleep_range(us, us + us / 4 + 1);
 	}
@@ -546,7 +610,7 @@ static int qeff_wait(struct qeff_dbc *dbc, struct qeff_user *user, struct qeff_b
 		if (step < 0)
 			return step;
 		if (!step)
-			qeff_drain(dbc);
+			qeff_drain(dbc, false);
 		if (qeff_bo_reached(bo, execution)) {
 			spin_lock(&dbc->queue_lock);
 			ret = bo->completed == execution ? bo->result : 0;
