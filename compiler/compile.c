@@ -359,6 +359,21 @@ const char *qeff_compile_stage_name(enum qeff_compile_stage stage)
 	return (unsigned int)stage < QEFF_COMPILE_STAGES ? names[stage] : "?";
 }
 
+const char *qeff_compile_architecture(size_t index, const char **model_type, const char **task)
+{
+	static const char *const tasks[] = {
+		[QEFF_MODEL_CAUSAL_LM] = "text-generation",
+		[QEFF_MODEL_ENCODER] = "feature-extraction",
+		[QEFF_MODEL_CLASSIFIER] = "text-classification",
+	};
+	enum qeff_model_task which;
+	const char *name = qeff_model_architecture(index, model_type, &which);
+
+	if (name && task)
+		*task = tasks[which];
+	return name;
+}
+
 const char *qeff_compile_precision_name(enum qeff_compile_precision precision)
 {
 	static const char *const names[] = {

@@ -36,6 +36,8 @@ static const char usage[] =
 	"      --json                 prints the summary as one JSON object\n"
 	"  -h, --help                 this page\n"
 	"      --help-all             the options that are not on it\n"
+	"      --list-architectures   prints those that can be compiled: name, model_type,\n"
+	"                             task\n"
 	"      --version              prints the version\n";
 
 static const char usage_of_the_rest[] =
@@ -213,6 +215,7 @@ enum {
 	FP32_NODES,
 	JSON,
 	HELP_ALL,
+	LIST_ARCHITECTURES,
 	VERSION,
 	FIRST_TABLE
 };
@@ -250,6 +253,7 @@ static const struct {
 	{ "json", OWN, JSON },
 	{ "help", OWN, 'h' },
 	{ "help-all", OWN, HELP_ALL },
+	{ "list-architectures", OWN, LIST_ARCHITECTURES },
 	{ "version", OWN, VERSION },
 };
 
@@ -326,6 +330,15 @@ static int read_config(const char *path, struct settings *s)
 	return rc ? EXIT_FAILURE : 0;
 }
 
+static int list_architectures(void)
+{
+	const char *name, *model_type, *task;
+
+	for (size_t i = 0; (name = qeff_compile_architecture(i, &model_type, &task)); i++)
+		printf("%-40s %-16s %s\n", name, model_type, task);
+	return 0;
+}
+
 int compile_settings_read(int argc, char **argv, struct settings *s)
 {
 	struct option table[NUM_OPTIONS + 1] = { 0 };
@@ -349,6 +362,8 @@ int compile_settings_read(int argc, char **argv, struct settings *s)
 			return fputs(usage, stdout), 0;
 		if (option == HELP_ALL)
 			return fputs(usage_of_the_rest, stdout), 0;
+		if (option == LIST_ARCHITECTURES)
+			return list_architectures();
 		if (option == VERSION)
 			return puts("qeff-compile " QEFF_VERSION), 0;
 		rc = take_option(option, s);

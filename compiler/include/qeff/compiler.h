@@ -69,6 +69,17 @@ enum qeff_compile_precision {
 /* "fp32", "fp16", ...; static text, "?" for others. */
 QEFF_API const char *qeff_compile_precision_name(enum qeff_compile_precision precision);
 
+/**
+ * qeff_compile_architecture - the table of architectures that can be compiled
+ * @index: from 0
+ * @model_type: config.json's "model_type" for it; may be NULL
+ * @task: "text-generation", "feature-extraction", "text-classification"; may be NULL
+ *
+ * Return: config.json's name for it, static text; NULL past the end.
+ */
+QEFF_API const char *qeff_compile_architecture(size_t index, const char **model_type,
+					       const char **task);
+
 enum qeff_compile_stage {
 	QEFF_COMPILE_STAGE_READ = 0, /* config and checkpoint */
 	QEFF_COMPILE_STAGE_GRAPH,    /* build, transform */
