@@ -18,6 +18,7 @@ release=$(cat "$cache/kernels/$kernel/release")
 
 [ "$(id -u)" -eq 0 ] || skip "DKMS takes root"
 need flock make unshare openssl
+unshare --mount true 2>/dev/null || skip "no mount namespace can be had here"
 lock "module-$kernel${3:+-$3}"
 rm -rf "$work/new"
 mkdir -p "$work/new/destdir"

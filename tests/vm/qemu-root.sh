@@ -22,6 +22,7 @@ if command -v "$qemu" >/dev/null && recent "$qemu"; then
 fi
 [ "$(id -u)" -eq 0 ] || skip "no QEMU 10.1 here, and a Debian 13 root to run one in takes root"
 need flock debootstrap unshare
+unshare --mount true 2>/dev/null || skip "no mount namespace can be had here, and QEMU lives in one"
 
 in_root_quiet() { (in_root "$@" 9>&- >&2); }
 
