@@ -79,13 +79,17 @@ static QeffOnnx__NodeProto *line(struct qeff_arena *arena, const char *text)
 	if (!node)
 		return NULL;
 	qeff_onnx__node_proto__init(node);
-	node->output = qeff_arena_alloc(arena, 1, sizeof(*node->output));
+	node->output = qeff_arena_alloc(arena, 2, sizeof(*node->output));
 	node->attribute = qeff_arena_alloc(arena, MAX_NAMES, sizeof(*node->attribute));
 	if (!node->output || !node->attribute)
 		return NULL;
 
-	start = word(&text, " ", " ", &length);
+	start = word(&text, " ", " ,", &length);
 	node->output[node->n_output++] = qeff_arena_copy(arena, start, length);
+	if (*text == ',') {
+		start = word(&text, ",", " ", &length);
+		node->output[node->n_output++] = qeff_arena_copy(arena, start, length);
+	}
 	/* runtimes name what they fuse after the nodes it came from */
 	node->name = node->output[0];
 	start = word(&text, " =", "(", &length);

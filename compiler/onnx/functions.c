@@ -95,10 +95,52 @@
 		"near = And(recent, early)", "seen_w = Or(near, unbounded)",                       \
 		"seen = And(seen_c, seen_w)", "visible = And(alive, seen)"
 
-#define MIX                                                                                        \
-	"lowest = Constant() value_float=-1e30", "masked = Where(visible, scores, lowest)",        \
-		"weights = Softmax(masked) axis=-1", "mixed = MatMul(weights, v5)",                \
-		"ungrouped = Concat(b, h, s, minus) axis=0", "y = Reshape(mixed, ungrouped)"
+#define MASKED "lowest = Constant() value_float=-1e30", "masked = Where(visible, scores, lowest)"
+
+/* sinks [H]: a score of no key, which takes its share */
+#define SHARES_BESIDE_SINKS                                                                        \
+	"sink_dims = Concat(i1, g, minus, i1, i1) axis=0", "sink5 = Reshape(sinks, sink_dims)",    \
+		"sink_rows = Concat(b, i1, i1, s, i1) axis=0", "sink = Expand(sink5, sink_rows)",  \
+		"with_sink = Concat(masked, sink) axis=-1",                                        \
+		"all_shares = Softmax(with_sink) axis=-1", "t = Gather(kshape, i2)",               \
+		"weights = Slice(all_shares, i0, t, minus)"
+
+#define WEIGHTED                                                                                   \
+	"mixed = MatMul(weights, v5)", "ungrouped = Concat(b, h, s, minus) axis=0",                \
+		"y = Reshape(mixed, ungrouped)"
+
+#define MIX MASKED, "weights = Softmax(masked) axis=-1", WEIGHTED
+
+/* x [B,H,S,D], columns [0, rotary) of heads, what is behind them, and the rows' cosines and sines
+ */
+#define ROTARY_PARTS                                                                               \
+	"zero = Constant() value_int=0", "at = Max(pos, zero)", "cos_s = Gather(cos, at)",         \
+		"sin_s = Gather(sin, at)", "i1 = Constant() value_ints=[1]",                       \
+		"c = Unsqueeze(cos_s, i1)", "s = Unsqueeze(sin_s, i1)", "table = Shape(cos)",      \
+		"half = Gather(table, i1)", "rotary = Add(half, half)",                            \
+		"i0 = Constant() value_ints=[0]", "axis = Constant() value_ints=[3]",              \
+		"huge = Constant() value_ints=[9223372036854775807]",                              \
+		"rest = Slice(x, rotary, huge, axis)"
+
+/* of routes [B,S,2k] the numbers of experts, [B,S,k]; of w [E*N,K] the matrices of each row's */
+#define CHOSEN                                                                                     \
+	"i0 = Constant() value_ints=[0]", "i1 = Constant() value_ints=[1]",                        \
+		"i2 = Constant() value_ints=[2]", "i4 = Constant() value_ints=[4]",                \
+		"minus = Constant() value_ints=[-1]", "route_dims = Shape(routes)",                \
+		"b = Gather(route_dims, i0)", "s = Gather(route_dims, i1)",                        \
+		"both = Gather(route_dims, i2)", "k = Div(both, i2)",                              \
+		"numbers = Slice(routes, i0, k, i2)", "ids = Cast(numbers) to=7",                  \
+		"count = Constant() value_int=@experts", "experts = Unsqueeze(count, i0)",         \
+		"w_dims = Shape(w)", "inputs = Gather(w_dims, i1)",                                \
+		"w3_dims = Concat(experts, minus, inputs) axis=0", "w3 = Reshape(w, w3_dims)",     \
+		"matrices = Gather(w3, ids)"
+#define SHARED "x_axes = Constant() value_ints=[2,4]", "x5 = Unsqueeze(x, x_axes)"
+#define OWN                                                                                        \
+	"x4_dims = Concat(b, s, k, minus) axis=0", "x4 = Reshape(x, x4_dims)",                     \
+		"x5 = Unsqueeze(x4, i4)"
+#define PRODUCTS "y5 = MatMul(matrices, x5)", "y4 = Squeeze(y5, i4)"
+#define BIASED	 "biases = Gather(bias, ids)", "sum = Add(y4, biases)"
+#define SPREAD	 "y_dims = Concat(b, s, minus) axis=0"
 
 /* cache, positions and update of a CtxScatter up to the batch entry's slot, "batch" [B]; one
  * position more than the cache has catches the dead rows */
@@ -156,18 +198,50 @@ static const struct qeff_onnx_function functions[] = {
 	       "deviation = Sqrt(variance)", "normal = Div(x, deviation)",
 	       "y = Mul(normal, weight)") },
 	{ "RotaryEmbedding", "x pos cos sin", "",
-	  BODY("zero = Constant() value_int=0", "at = Max(pos, zero)", "cos_s = Gather(cos, at)",
-	       "sin_s = Gather(sin, at)", "i1 = Constant() value_ints=[1]",
-	       "c = Unsqueeze(cos_s, i1)", "s = Unsqueeze(sin_s, i1)", "table = Shape(cos)",
-	       "half = Gather(table, i1)", "rotary = Add(half, half)",
-	       "i0 = Constant() value_ints=[0]", "axis = Constant() value_ints=[3]",
-	       "huge = Constant() value_ints=[9223372036854775807]",
-	       "x1 = Slice(x, i0, half, axis)", "x2 = Slice(x, half, rotary, axis)",
-	       "rest = Slice(x, rotary, huge, axis)", "x1c = Mul(x1, c)", "x2s = Mul(x2, s)",
+	  BODY(ROTARY_PARTS, "x1 = Slice(x, i0, half, axis)", "x2 = Slice(x, half, rotary, axis)",
+	       "x1c = Mul(x1, c)", "x2s = Mul(x2, s)", "x2c = Mul(x2, c)", "x1s = Mul(x1, s)",
+	       "y1 = Sub(x1c, x2s)", "y2 = Add(x2c, x1s)", "y = Concat(y1, y2, rest) axis=-1") },
+	{ "InterleavedRotaryEmbedding", "x pos cos sin", "",
+	  BODY(ROTARY_PARTS, "two = Constant() value_ints=[2]",
+	       "turned = Slice(x, i0, rotary, axis)", "x1 = Slice(turned, i0, huge, axis, two)",
+	       "x2 = Slice(turned, i1, huge, axis, two)", "x1c = Mul(x1, c)", "x2s = Mul(x2, s)",
 	       "x2c = Mul(x2, c)", "x1s = Mul(x1, s)", "y1 = Sub(x1c, x2s)", "y2 = Add(x2c, x1s)",
-	       "y = Concat(y1, y2, rest) axis=-1") },
+	       "pair = Constant() value_ints=[4]", "y1p = Unsqueeze(y1, pair)",
+	       "y2p = Unsqueeze(y2, pair)", "pairs = Concat(y1p, y2p) axis=-1",
+	       "flat = Constant() value_ints=[0,0,0,-1]", "y12 = Reshape(pairs, flat)",
+	       "y = Concat(y12, rest) axis=-1") },
 	{ "Attention", "q k v pos kpos", "scale causal window softcap",
 	  BODY(SCORES, CAP, "scores = Identity(unbiased)", DISTANCES, SEEN, MIX) },
+	{ "SinkAttention", "q k v pos kpos none sinks", "scale causal window softcap",
+	  BODY(SCORES, CAP, "scores = Identity(unbiased)", DISTANCES, SEEN, MASKED,
+	       SHARES_BESIDE_SINKS, WEIGHTED) },
+	{ "CachedSinkAttention", "q k v pos none nothing sinks", "scale causal window softcap",
+	  BODY(CACHE_POSITIONS, SCORES, CAP, "scores = Identity(unbiased)", DISTANCES, SEEN, MASKED,
+	       SHARES_BESIDE_SINKS, WEIGHTED) },
+	{ "Route", "scores", "top_k all",
+	  BODY("top = Constant() value_int=@top_k", "first = Constant() value_ints=[0]",
+	       "k = Unsqueeze(top, first)", "values,indices = TopK(scores, k)",
+	       "of_few = Softmax(values) axis=-1", "shares = Softmax(scores) axis=-1",
+	       "of_all = GatherElements(shares, indices) axis=-1",
+	       "is_all = Constant() value_int=@all", "zero = Constant() value_int=0",
+	       "few = Equal(is_all, zero)", "weights = Where(few, of_few, of_all)",
+	       "numbers = Cast(indices) to=1", "y = Concat(numbers, weights) axis=-1") },
+	{ "Experts", "x routes w", "experts",
+	  BODY(CHOSEN, OWN, PRODUCTS, SPREAD, "y = Reshape(y4, y_dims)") },
+	{ "SharedExperts", "x routes w", "experts",
+	  BODY(CHOSEN, SHARED, PRODUCTS, SPREAD, "y = Reshape(y4, y_dims)") },
+	{ "BiasedExperts", "x routes w bias", "experts",
+	  BODY(CHOSEN, OWN, PRODUCTS, BIASED, SPREAD, "y = Reshape(sum, y_dims)") },
+	{ "SharedBiasedExperts", "x routes w bias", "experts",
+	  BODY(CHOSEN, SHARED, PRODUCTS, BIASED, SPREAD, "y = Reshape(sum, y_dims)") },
+	{ "Mix", "x routes", "",
+	  BODY("i0 = Constant() value_ints=[0]", "i1 = Constant() value_ints=[1]",
+	       "i2 = Constant() value_ints=[2]", "minus = Constant() value_ints=[-1]",
+	       "route_dims = Shape(routes)", "b = Gather(route_dims, i0)",
+	       "s = Gather(route_dims, i1)", "both = Gather(route_dims, i2)", "k = Div(both, i2)",
+	       "weights = Slice(routes, k, both, i2)", "weights4 = Unsqueeze(weights, i2)",
+	       "x4_dims = Concat(b, s, k, minus) axis=0", "x4 = Reshape(x, x4_dims)",
+	       "y4 = MatMul(weights4, x4)", "y = Squeeze(y4, i2)") },
 	{ "BiasedAttention", "q k v pos kpos bias", "scale causal window softcap bias_zero",
 	  BODY(SCORES, CAP, DISTANCES, BIAS, SEEN, MIX) },
 	{ "CachedBiasedAttention", "q k v pos none bias", "scale causal window softcap bias_zero",
@@ -229,7 +303,11 @@ const struct qeff_onnx_function *qeff_onnx_function_for(const struct qeff_node *
 	if (!strcmp(name, "Attention")) {
 		bool cached = !qeff_node_input(node, 4);
 
-		if (qeff_node_input(node, 5))
+		if (qeff_node_input(node, 5) && qeff_node_input(node, 6))
+			return NULL;
+		if (qeff_node_input(node, 6))
+			name = cached ? "CachedSinkAttention" : "SinkAttention";
+		else if (qeff_node_input(node, 5))
 			name = cached ? "CachedBiasedAttention" : "BiasedAttention";
 		else if (cached)
 			name = "CachedAttention";
@@ -255,7 +333,14 @@ const struct qeff_onnx_function *qeff_onnx_function_for(const struct qeff_node *
 		       : !strcmp(mode->s, "last") ? "PoolLast"
 						  : "";
 	} else if (!strcmp(name, "RotaryEmbedding") && qeff_node_int(node, "interleaved", 0)) {
-		return NULL;
+		name = "InterleavedRotaryEmbedding";
+	} else if (!strcmp(name, "Experts")) {
+		bool shared = qeff_node_int(node, "shared", 0);
+
+		if (qeff_node_input(node, 3))
+			name = shared ? "SharedBiasedExperts" : "BiasedExperts";
+		else if (shared)
+			name = "SharedExperts";
 	}
 	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
 		if (!strcmp(functions[i].name, name))

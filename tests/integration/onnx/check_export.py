@@ -16,6 +16,9 @@ from safetensors.numpy import load_file
 # of tests/data/models/arch: each kind of attention and of head
 SMALL_ENCODERS = ("bert-classifier", "roberta", "distilbert-classifier", "mpnet", "modernbert", "modernbert-classifier",
                   "deberta-v2", "deberta-v2-classifier", "deberta-v2-keys")
+# what is new in each: shared matrices, rotary pairs and parts, ALiBi, caps, windows, sinks, experts
+SMALL_DECODERS = ("gpt2", "gptj", "codegen", "falcon-new", "mpt", "phi", "phi3-longrope", "gemma2", "gemma3", "olmo2", "mixtral",
+                  "qwen3_moe-dense", "granitemoe", "gpt_oss")
 TOLERANCE = 1e-4  # of the largest magnitude: fp32 sums in another order
 
 
@@ -43,7 +46,7 @@ def deterministic(directory, other):
             assert a.read() == b.read(), f"{name} differs between two exports of the same model"
 
 
-def check_decoder(tool, model, work):
+def check_decoder(tool, model, work, chunk=16, context=128):
     name = os.path.basename(model)
     reference = load_file(os.path.join(model, "reference.safetensors"))
     ids, mask = reference["input_ids"], reference["attention_mask"]
@@ -57,14 +60,15 @@ def check_decoder(tool, model, work):
 
     # with retained state: a prefill in two chunks, then greedy decoding
     directory = os.path.join(work, name + "-cache")
-    session = compile_model(tool, model, directory, "--prefill-seq-len", "16", "--ctx-len", "128")
-    compile_model(tool, model, directory + "-again", "--prefill-seq-len", "16", "--ctx-len", "128")
+    lengths = ("--prefill-seq-len", str(chunk), "--ctx-len", str(context))
+    session = compile_model(tool, model, directory, *lengths)
+    compile_model(tool, model, directory + "-again", *lengths)
     deterministic(directory, directory + "-again")
     names = [o.name for o in session.get_outputs()]
     state = {}
     for i in session.get_inputs():
         if i.name.startswith("past_"):
-            sizes = {"batch_size": 1, "full_batch_size": 1, "ctx_len": 128}
+            sizes = {"batch_size": 1, "full_batch_size": 1, "ctx_len": context}
             state[i.name] = np.zeros([sizes.get(d, d) for d in i.shape], np.float32)
     assert state, "no retained state"
 
@@ -80,8 +84,8 @@ def check_decoder(tool, model, work):
         return out["logits"][0, -1]
 
     prompt = ids[0].tolist()
-    step(prompt[:16], 0)
-    logits = step(prompt[16:], 16)
+    step(prompt[:chunk], 0)
+    logits = step(prompt[chunk:], chunk)
     close(f"{name}, last logits after two chunks", logits, reference["logits"][0, -1])
     greedy, position = [], len(prompt)
     for _ in range(reference["greedy_ids"].shape[1]):
@@ -134,6 +138,8 @@ def main():
     tool, models, work = sys.argv[1:]
     for name in SMALL_ENCODERS:
         check_small_encoder(tool, os.path.join(models, "arch", name), work)
+    for name in SMALL_DECODERS:
+        check_decoder(tool, os.path.join(models, "arch", name), work, 8, 32)
     for name in ("tiny-llama-stories", "rand-llama3-rope"):
         check_decoder(tool, os.path.join(models, name), work)
     check_encoder(tool, os.path.join(models, "tiny-bert-embed"), work)
