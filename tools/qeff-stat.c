@@ -22,7 +22,7 @@
 
 #define EXIT_FAILED	1
 #define EXIT_USAGE	2
-#define ANSWER_LIMIT_MS 1500
+#define ANSWER_LIMIT_MS 1000
 
 static const char usage[] =
 	"Usage: qeff-stat [-d CARD] [--json] [--watch]\n"
