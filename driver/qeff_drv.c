@@ -534,13 +534,18 @@ static const struct pci_error_handlers qeff_err_handler = {
 
 /* ---- sleep ---- */
 
-/* Not while the card is at work. What is loaded on it is lost: it boots again on resume. */
+/*
+ * Not while the card is at work. What is loaded on it is lost: it boots again on resume. A boot
+ * that is under way is broken off, lest a kernel cannot go on with the one whose memory is on a
+ * disk.
+ */
 static int qeff_suspend(struct device *dev)
 {
 	struct qeff_device *qdev = dev_get_drvdata(dev);
 
-	if (qeff_queue_busy(qdev) || qeff_control_busy(qdev) || work_busy(&qdev->reset_work))
+	if (qeff_online(qdev) && (qeff_queue_busy(qdev) || qeff_control_busy(qdev)))
 		return -EBUSY;
+	cancel_work_sync(&qdev->reset_work);
 	mutex_lock(&qdev->reset_lock);
 	qeff_device_stop(qdev);
 	pci_clear_master(qdev->pdev);

@@ -42,6 +42,8 @@ check "reset of the bus" sh -c "echo 1 >/sys/bus/pci/devices/$address/reset"
 check "who waited hears that the card is gone" held ENODEV
 tail -n 1 /tmp/hold | sed 's/^/# /'
 check "works after a reset" works
+check "asleep in the middle of a boot" sh -c "echo 1 >/sys/bus/pci/devices/$address/reset && echo freeze >/sys/power/state"
+check "works" works
 
 boots=$(counter 1 boots)
 echo 4 >/sys/module/suspend/parameters/pm_test_delay
