@@ -14,6 +14,7 @@
  * struct attention_case - one ATTENTION over given queries, keys and values
  * @batch, @seq, @input: token inputs (position_ids)
  * @bias_columns, @bias_zero: a bias by head and distance; 0: none
+ * @sinks: each head has a score of no key
  * @distances: embeddings of distances, two to a row; 0: none. @sides: for queries 1, for keys 2
  */
 struct attention_case {
@@ -24,6 +25,7 @@ struct attention_case {
 	uint32_t nsps;
 	uint16_t row_parts;
 	uint32_t bias_columns, bias_zero, distances, sides;
+	bool sinks;
 };
 
 #define BATCH	  2
@@ -155,8 +157,12 @@ static void check_row(const struct attention_case *c, const struct live *live, u
 		scores[key] += bias;
 		most = fmax(most, scores[key]);
 	}
+	if (c->sinks)
+		most = fmax(most, relative_number(0, head, 0));
 	for (uint32_t key = first; key < end; key++)
 		total += exp(scores[key] - most);
+	if (c->sinks)
+		total += exp(relative_number(0, head, 0) - most);
 	for (uint32_t d = 0; d < c->value_dim; d++) {
 		double want = 0;
 
@@ -242,6 +248,9 @@ static void add_relative(const struct attention_case *c, struct nsp_builder *b,
 	if (c->bias_columns)
 		op->in[3] =
 			nsp_f32(relative_numbers(b, c->heads, c->bias_columns, 0), c->bias_columns);
+	if (c->sinks)
+		op->u.attention.sinks =
+			nsp_rows(relative_numbers(b, 1, c->heads, 0), 0, QEFF_NSP_F32).at;
 	if (!c->distances)
 		return;
 	for (uint32_t i = 0; i < 2 * c->distances - 1; i++)
@@ -343,6 +352,9 @@ static const struct attention_case cases[] = {
 	{ 3, 3, 36, 36, 0, 0, false, false, QEFF_NSP_F32, 2, 1, 0, 0, 90, 3 },
 	{ 2, 2, 16, 16, 0, 0, false, false, QEFF_NSP_F32, 1, 2, 0, 0, 12, 1 },
 	{ 4, 2, 5, 16, 20, 0, false, false, QEFF_NSP_F32, 3, 1, 9, 4, 33, 2 },
+	/* scores of no key */
+	{ 6, 2, 32, 20, 0, 0, true, true, QEFF_NSP_F16, 2, 1, 0, 0, 0, 0, true },
+	{ 4, 2, 24, 40, 9, 0, false, true, QEFF_NSP_F32, 3, 2, 0, 0, 0, 0, true },
 };
 
 static void test_reference(void)
