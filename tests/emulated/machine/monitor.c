@@ -54,6 +54,7 @@ void *memset(void *to, int value, size_t count);
 void *memcpy(void *to, const void *from, size_t count);
 
 static uint64_t heap;
+static char last = '\n'; /* said */
 static struct job job;
 
 static void out8(uint16_t port, uint8_t value)
@@ -90,7 +91,8 @@ static void say(const char *text, uint64_t bytes)
 	for (uint64_t i = 0; i < bytes; i++) {
 		while (!(in8(SERIAL + 5) & 0x20))
 			;
-		out8(SERIAL, (uint8_t)text[i]);
+		last = text[i];
+		out8(SERIAL, (uint8_t)last);
 	}
 }
 
@@ -109,7 +111,9 @@ static _Noreturn void leave(uint64_t status)
 {
 	static const char word[] = "Shutdown";
 
-	say("\nexit ", 6);
+	if (last != '\n')
+		say("\n", 1);
+	say("exit ", 5);
 	say_number(status);
 	say("\n", 1);
 	/* Until the last letter is on its way. */
