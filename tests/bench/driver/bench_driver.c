@@ -17,6 +17,7 @@
 #include <qeff/queue.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -217,7 +218,7 @@ static int by_value(const void *a, const void *b)
 
 static double median(const double *values, unsigned int count)
 {
-	double sorted[MAX_ROUNDS];
+	double sorted[MAX_ROUNDS] = { 0 };
 
 	memcpy(sorted, values, count * sizeof(*sorted));
 	qsort(sorted, count, sizeof(*sorted), by_value);
@@ -227,7 +228,7 @@ static double median(const double *values, unsigned int count)
 /* The median of the ratios within a round, so that what slows both slows neither. */
 static double ratio(const struct side *side, unsigned int deep, unsigned int m, unsigned int rounds)
 {
-	double ratios[MAX_ROUNDS];
+	double ratios[MAX_ROUNDS] = { 0 };
 
 	for (unsigned int r = 0; r < rounds; r++) {
 		double ours = sides[0].results[deep][m][r], theirs = side->results[deep][m][r];
@@ -264,7 +265,7 @@ static bool print_table(unsigned int rounds)
 	bool worse = false;
 
 	for (unsigned int deep = 0; deep < 2; deep++) {
-		printf("# %u in flight%*s", deep ? DEEP : 1, deep ? 11 : 12, "");
+		printf("# %-24s", deep ? "64 in flight" : "1 in flight");
 		for (unsigned int s = 0; s < num_sides; s++)
 			printf("  %10s", sides[s].driver);
 		printf("     ratio\n");
@@ -311,6 +312,7 @@ int main(int argc, char **argv)
 	unsigned int rounds = argc > 3 ? (unsigned int)atoi(argv[2]) : 0;
 	char path[64];
 	bool worse;
+	int port;
 
 	if (!budget_ns || rounds < 1 || rounds > MAX_ROUNDS || argc - 3 > MAX_SIDES) {
 		fprintf(stderr, "usage: bench-driver SECONDS ROUNDS DRIVER:CARD:ADDRESS...\n");
@@ -321,8 +323,11 @@ int main(int argc, char **argv)
 	snprintf(path, sizeof(path), "/tmp/qeff-noop-%d.qpc", (int)getpid());
 	if (!samples || !package_make(path, &no_op))
 		return EXIT_FAILURE;
-	to_host = fopen("/dev/ttyS3", "w");
-	from_host = fopen("/dev/ttyS3", "r");
+	port = open("/dev/ttyS3", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (port >= 0) {
+		to_host = fdopen(dup(port), "w");
+		from_host = fdopen(port, "r");
+	}
 	for (num_sides = 0; num_sides < (unsigned int)argc - 3; num_sides++)
 		open_side(&sides[num_sides], argv[3 + num_sides], path);
 	unlink(path);

@@ -138,7 +138,11 @@ sed 's/^/# /' /tmp/stat
 check "the first card answers" grep -q "^ *0  $first .* ready" /tmp/stat
 check "the second does not" grep -q "^$second: the card does not answer" /tmp/stat
 echo "# qeff-stat took $took hundredths of a second"
-check "within two seconds" [ "$took" -le 200 ]
+if [ "$KERNEL" = debug ]; then
+    skip "within two seconds" "a kernel that watches itself"
+else
+    check "within two seconds" [ "$took" -le 200 ]
+fi
 
 # ---- the card goes ----
 echo 1 >"/sys/bus/pci/devices/$first/remove"
