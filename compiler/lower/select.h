@@ -77,8 +77,8 @@ bool qeff_select_is_float(const struct qeff_value *value);
 int qeff_select_table(struct select *s, const struct qeff_node *node,
 		      const struct qeff_value *value, uint32_t rows, uint32_t columns,
 		      struct lower_ref *ref);
-/* Its numbers as packed weights of @node's precision, for products or @lookup; @transposed: the
- * graph has it as [inputs, outputs]. */
+/* Its numbers as packed weights of @node's precision, for products, or for what @lookup keeps (see
+ * lower.h); @transposed: the graph has it as [inputs, outputs]. */
 int qeff_select_weight(struct select *s, const struct qeff_node *node,
 		       const struct qeff_value *value, bool transposed, bool lookup,
 		       uint32_t *weight);

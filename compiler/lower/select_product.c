@@ -214,6 +214,12 @@ static bool makes_scores(const struct qeff_value *value)
 	return false;
 }
 
+/* Routes jump where scores are close: they are worth a matrix that is not int8. */
+static bool makes_routes(const struct select_matmul *m)
+{
+	return qeff_node_is(sole_user(m->last), "qeff.Route");
+}
+
 int qeff_select_emit_product(struct select *s, const struct select_matmul *m)
 {
 	const struct qeff_value *weight;
@@ -239,7 +245,7 @@ int qeff_select_emit_product(struct select *s, const struct select_matmul *m)
 	op = qeff_select_op(s, m->node, QEFF_NSP_MATMUL, domain);
 	if (!op)
 		return -ENOMEM;
-	rc = qeff_select_weight(s, m->node, weight, true, false, &op->weight);
+	rc = qeff_select_weight(s, m->node, weight, true, makes_routes(m), &op->weight);
 	if (rc)
 		return rc;
 	w = &s->l->weights[op->weight];
