@@ -374,6 +374,78 @@ static void refuses_what_it_does_not_handle(void)
 	tiny_free(t);
 }
 
+/* What each family's config may say that would change the computation. */
+static void families_refuse(void)
+{
+#define FAMILY(name) "\"architectures\":[\"" name "\"],"
+#define GPT	     "\"n_embd\":8,\"n_layer\":2,\"n_head\":2,\"n_positions\":16,"
+#define MPT	     "\"d_model\":8,\"n_layers\":2,\"n_heads\":2,\"max_seq_len\":16,"
+	static const struct {
+		const char *keys;
+		int code;
+		const char *part;
+	} cases[] = {
+		{ FAMILY("GPT2LMHeadModel") GPT "\"add_cross_attention\":true", -ENOTSUP,
+		  "\"add_cross_attention\" is true" },
+		{ FAMILY("GPT2LMHeadModel") GPT "\"activation_function\":\"mish\"", -EINVAL,
+		  "has no tensor \"wte.weight\"" },
+		{ FAMILY("GPTJForCausalLM") GPT "\"rotary_dim\":6", -EINVAL,
+		  "6 columns of heads of 4" },
+		{ FAMILY("CodeGenForCausalLM") GPT "\"rotary_dim\":2", -EINVAL,
+		  "\"n_head\" is 2, expected a multiple of 4" },
+		{ FAMILY("Starcoder2ForCausalLM") "\"mlp_type\":\"gated\"", -ENOTSUP,
+		  "\"mlp_type\" is \"gated\"" },
+		{ FAMILY("FalconForCausalLM") "\"new_decoder_architecture\":true,"
+					      "\"parallel_attn\":false",
+		  -ENOTSUP, "\"parallel_attn\" is false" },
+		{ FAMILY("FalconForCausalLM") "\"new_decoder_architecture\":true,"
+					      "\"num_kv_heads\":3",
+		  -EINVAL, "no multiple" },
+		{ FAMILY("MptForCausalLM") MPT "\"expansion_ratio\":2", -ENOTSUP,
+		  "\"expansion_ratio\" is 2" },
+		{ FAMILY("MptForCausalLM") MPT "\"attn_config\":{\"clip_qkv\":8}", -ENOTSUP,
+		  "\"attn_config.clip_qkv\" is 8" },
+		{ FAMILY("MptForCausalLM") MPT "\"attn_config\":{\"alibi\":false}", -ENOTSUP,
+		  "\"attn_config.alibi\" is false" },
+		{ FAMILY("MptForCausalLM") MPT "\"attn_config\":[]", -EINVAL, "\"attn_config\"" },
+		{ FAMILY("MistralForCausalLM") "\"sliding_window\":0", -EINVAL,
+		  "\"sliding_window\" is 0" },
+		{ FAMILY("MistralForCausalLM") "\"layer_types\":[\"full_attention\"]", -EINVAL,
+		  "\"layer_types\" has no entry 1" },
+		{ FAMILY("Qwen2ForCausalLM") "\"use_sliding_window\":true,\"layer_types\":"
+					     "[\"full_attention\",\"chunked_attention\"]",
+		  -ENOTSUP, "\"chunked_attention\"" },
+		{ FAMILY("Gemma3ForCausalLM") "\"use_bidirectional_attention\":true", -ENOTSUP,
+		  "\"use_bidirectional_attention\" is true" },
+		{ FAMILY("PhiForCausalLM") "\"partial_rotary_factor\":1.5", -EINVAL,
+		  "\"partial_rotary_factor\" is 1.5" },
+		{ FAMILY("GraniteForCausalLM") "\"logits_scaling\":0", -EINVAL,
+		  "\"logits_scaling\" is 0" },
+		{ FAMILY("MixtralForCausalLM") "\"num_local_experts\":2", -EINVAL,
+		  "\"num_experts_per_tok\" is missing" },
+		{ FAMILY("MixtralForCausalLM") "\"num_local_experts\":2,"
+					       "\"num_experts_per_tok\":3",
+		  -EINVAL, "\"num_experts_per_tok\" is 3, of" },
+		{ FAMILY("MixtralForCausalLM") "\"num_local_experts\":2000,"
+					       "\"num_experts_per_tok\":3",
+		  -EINVAL, "\"num_local_experts\" is 2000" },
+		{ FAMILY("Qwen3MoeForCausalLM") "\"num_experts\":2,\"num_experts_per_tok\":1,"
+						"\"moe_intermediate_size\":8,"
+						"\"mlp_only_layers\":[-1]",
+		  -EINVAL, "\"mlp_only_layers\" is -1" },
+		{ FAMILY("GptOssForCausalLM") "\"quantization_config\":"
+					      "{\"quant_method\":\"mxfp4\"}",
+		  -ENOTSUP, "\"mxfp4\"" },
+		{ FAMILY("GptOssForCausalLM") "\"swiglu_limit\":5.0", -ENOTSUP,
+		  "\"swiglu_limit\" is 5.0" },
+	};
+	struct tiny *t = tiny_new();
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		tiny_refused(t, cases[i].keys, cases[i].code, cases[i].part);
+	tiny_free(t);
+}
+
 static void bounds_rotary_tables(void)
 {
 	struct tiny *t = tiny_new();
@@ -619,6 +691,7 @@ static const struct unit_test tests[] = {
 	{ "builds Llama", builds_llama },
 	{ "builds BERT", builds_bert },
 	{ "refuses what it does not handle", refuses_what_it_does_not_handle },
+	{ "families refuse", families_refuse },
 	{ "bounds rotary tables", bounds_rotary_tables },
 	{ "builds variants", builds_variants },
 	{ "makes rotary tables", makes_rotary_tables },
