@@ -575,6 +575,27 @@ static void makes_rotary_tables(void)
 		   "\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
 		   "\"original_max_position_embeddings\":32}",
 		   1, (1 - mix) * turn / 8 + mix * turn);
+	/* 16 positions: as many as the model was made for, or twice as many */
+	angles_are(t, "\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":4.0}", 1, 0.01);
+	angles_are(
+		t,
+		"\"original_max_position_embeddings\":16,\"rope_scaling\":{\"type\":\"longrope\","
+		"\"short_factor\":[2,4],\"long_factor\":[3,5]}",
+		0.5, 0.0025);
+	angles_are(t,
+		   "\"original_max_position_embeddings\":8,\"rope_scaling\":{\"type\":\"su\","
+		   "\"short_factor\":[2,4],\"long_factor\":[3,5]}",
+		   1 / 3.0, 0.002);
+	/* the first pair turns 2.5 times over 16 positions and stays, the second is stretched */
+	angles_are(t,
+		   "\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4.0,\"beta_fast\":2.0,"
+		   "\"original_max_position_embeddings\":16}",
+		   1, 0.01 / 4);
+	/* each kind of layer with its own keys; Llama has one kind */
+	angles_are(t,
+		   "\"rope_parameters\":{\"full_attention\":{\"rope_theta\":100.0},"
+		   "\"sliding_attention\":{\"rope_theta\":4.0}}",
+		   1, 0.1);
 	tiny_free(t);
 }
 
