@@ -180,10 +180,54 @@ static void continuations(void)
 		free(folders[i]);
 }
 
+/* What the card counts for one token at position 0 is the products it needs, and of experts those
+ * that the token chose. */
+static void rows_pay_for_their_experts(void)
+{
+	static const char *const models[] = { "arch/mixtral", "arch/granitemoe", "arch/gpt_oss" };
+
+	for (int i = 0; i < 3; i++) {
+		struct lowered_options options = { .num_nsps = 2,
+						   .batch = 1,
+						   .positions = CONTEXT,
+						   .seqs = { 1 },
+						   .num_seqs = 1 };
+		struct lowered *m = lowered_open(models[i], &options);
+		uint64_t expected = 0, counted = 0;
+		const int64_t id = 5;
+		uint32_t experts = 0;
+
+		for (uint32_t op = 0; op < m->l->specs[0].num_ops; op++) {
+			const struct qeff_nsp_op *o = &m->l->specs[0].ops[op].nsp;
+			const struct qeff_nsp_experts_params *e = &o->u.experts;
+			const struct qeff_nsp_attention_params *a = &o->u.attention;
+
+			if (o->code == QEFF_NSP_MATMUL) {
+				expected += (uint64_t)o->u.matmul.inputs * o->u.matmul.outputs;
+			} else if (o->code == QEFF_NSP_ATTENTION) {
+				expected += (uint64_t)a->heads * (a->head_dim + a->value_dim);
+			} else if (o->code == QEFF_NSP_EXPERTS) {
+				CU_ASSERT(e->chosen < e->experts);
+				expected +=
+					(uint64_t)e->chosen * e->matmul.inputs * e->matmul.outputs;
+				experts++;
+			}
+		}
+		CU_ASSERT_EQUAL(experts, 3 * m->info.layers);
+		feed(m, 0, &id, 1, 0, 0, false, 0);
+		CU_ASSERT_EQUAL(lowered_run(m, 0), QEFF_NSP_FAULT_NONE);
+		for (uint32_t nsp = 0; nsp < 2; nsp++)
+			counted += lowered_stats(m)->nsp[nsp].macs;
+		CU_ASSERT_EQUAL(counted, expected);
+		lowered_close(m);
+	}
+}
+
 static const struct unit_test tests[] = {
 	{ "finds the checkpoints", find_folders },
 	{ "logits without a cache", logits_without_cache },
 	{ "other precisions", precisions },
+	{ "rows pay for their experts", rows_pay_for_their_experts },
 	{ "continuations", continuations },
 };
 
