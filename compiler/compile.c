@@ -147,6 +147,12 @@ static int export_onnx(struct compile *c)
 
 static int lower(struct compile *c)
 {
+	const struct qeff_lower_options options = {
+		.num_nsps = c->plan.num_cores,
+		.precision = c->plan.precision,
+		.mxfp6_products = c->options->mxfp6_matmul,
+	};
+
 	for (uint32_t i = 0; i < c->plan.num_specs; i++) {
 		const struct compile_spec *spec = &c->plan.specs[i];
 		const struct qeff_binding_size sizes[] = {
@@ -163,8 +169,8 @@ static int lower(struct compile *c)
 		if (rc)
 			return rc;
 	}
-	return qeff_lower((const struct qeff_graph *const *)c->bound, c->plan.num_specs,
-			  c->plan.num_cores, c->plan.precision, &c->lowering, c->err);
+	return qeff_lower((const struct qeff_graph *const *)c->bound, c->plan.num_specs, &options,
+			  &c->lowering, c->err);
 }
 
 static int emit(struct compile *c)

@@ -88,9 +88,6 @@ int qeff_compile_check_options(const struct qeff_compile_options *o, struct qeff
 		rc = check_batches(o, err);
 	if (rc)
 		return rc;
-	if (o->mxfp6_matmul || o->mxint8_kv_cache)
-		return qeff_error_set(err, -ENOTSUP,
-				      "mxfp6_matmul and mxint8_kv_cache are not possible yet");
 	if (o->num_devices > 1)
 		return qeff_error_set(
 			err, -ENOTSUP,

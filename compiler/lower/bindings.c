@@ -4,6 +4,7 @@
  * state. All specialisations must agree on names, types and state; only sizes differ.
  */
 #include "lower/ir.h"
+#include "nsp/mx.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,9 +86,13 @@ static int add_state(struct qeff_lowering *l, const struct qeff_value *value,
 	state->heads = (uint32_t)dims[1].size;
 	state->positions = (uint32_t)dims[2].size;
 	state->dim = (uint32_t)dims[3].size;
-	state->type = full ? QEFF_NSP_F32 : QEFF_NSP_F16;
-	state->element_bytes = full ? 4 : 2;
-	state->bytes = elements * state->element_bytes;
+	state->type = value->io == QEFF_IO_MXINT8 ? QEFF_NSP_MXINT8
+		      : full			  ? QEFF_NSP_F32
+						  : QEFF_NSP_F16;
+	state->row_bytes = state->type == QEFF_NSP_MXINT8
+				   ? (uint32_t)qeff_mxint8_row_bytes(state->dim)
+				   : state->dim * (full ? 4 : 2);
+	state->bytes = elements / state->dim * state->row_bytes;
 	return 0;
 }
 

@@ -37,12 +37,16 @@ static struct qeff_lower_share attention(const struct qeff_lowering *l,
 	uint32_t group = p->heads / p->kv_heads;
 	uint64_t kv_heads = (tile->end - 1) / group - tile->begin / group + 1;
 	uint64_t last = end > begin ? keys_seen(spec, p, end - 1, end) : 0;
-	uint64_t element = p->from_state ? l->states[op->state[0]].element_bytes : 4;
+	uint64_t key_bytes = columns * 4;
+
+	if (p->from_state)
+		key_bytes = (uint64_t)l->states[op->state[0]].row_bytes +
+			    l->states[op->state[1]].row_bytes;
 
 	/* Keys and values are read once for the rows of a tile, by the one that sees most. */
 	return (struct qeff_lower_share){
 		.macs = keys * heads * columns,
-		.bytes = last * kv_heads * columns * element + (end - begin) * heads * columns * 4,
+		.bytes = last * kv_heads * key_bytes + (end - begin) * heads * columns * 4,
 	};
 }
 
@@ -126,8 +130,8 @@ struct qeff_lower_share qeff_lower_cost(const struct qeff_lowering *l,
 		share.bytes = rows * (tile->end - tile->begin) * op->nsp.u.rope.head_dim * 8;
 		break;
 	case QEFF_NSP_SCATTER:
-		share.bytes = rows * (tile->end - tile->begin) * op->nsp.u.scatter.dim *
-			      (4 + l->states[op->state[0]].element_bytes);
+		share.bytes = rows * (tile->end - tile->begin) *
+			      (op->nsp.u.scatter.dim * 4ull + l->states[op->state[0]].row_bytes);
 		break;
 	case QEFF_NSP_REDUCE:
 		share.bytes = rows * (spec->seq + 1) * op->nsp.u.reduce.width * 4;

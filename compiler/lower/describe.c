@@ -244,6 +244,11 @@ static int describe_binding(const struct qeff_lowering *l, const struct lower_bi
 							   : QEFF_TYPE_F32;
 		if (from->state != LOWER_NONE && l->states[from->state].type == QEFF_NSP_F16)
 			shape->type = QEFF_TYPE_F16;
+		/* The format knows no MXINT8: a position is so many bytes. */
+		if (from->state != LOWER_NONE && l->states[from->state].type == QEFF_NSP_MXINT8) {
+			shape->type = QEFF_TYPE_I8;
+			dims[from->rank - 1] = (int32_t)l->states[from->state].row_bytes;
+		}
 		shape->num_dims = from->rank;
 		shape->dims = dims;
 		if (!s || elements_of(shape) > elements_of(&binding->shape))

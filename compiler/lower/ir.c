@@ -64,8 +64,8 @@ static int run_passes(struct qeff_lowering *l, const struct qeff_graph *const *g
 	return rc;
 }
 
-int qeff_lower(const struct qeff_graph *const *graphs, uint32_t num_graphs, uint32_t num_nsps,
-	       enum qeff_lower_precision precision, struct qeff_lowering **lowering,
+int qeff_lower(const struct qeff_graph *const *graphs, uint32_t num_graphs,
+	       const struct qeff_lower_options *options, struct qeff_lowering **lowering,
 	       struct qeff_error *err)
 {
 	struct qeff_lowering *l;
@@ -75,14 +75,15 @@ int qeff_lower(const struct qeff_graph *const *graphs, uint32_t num_graphs, uint
 		return qeff_error_set(err, -EINVAL,
 				      "%u specialisations asked for; 1 to %u are possible",
 				      num_graphs, QEFF_NSP_MAX_SPECS);
-	if (!num_nsps || num_nsps > QEFF_NSP_MAX_NSPS)
+	if (!options->num_nsps || options->num_nsps > QEFF_NSP_MAX_NSPS)
 		return qeff_error_set(err, -EINVAL, "%u NSPs asked for; 1 to %u are possible",
-				      num_nsps, QEFF_NSP_MAX_NSPS);
+				      options->num_nsps, QEFF_NSP_MAX_NSPS);
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return lower_no_memory(err);
-	l->num_nsps = num_nsps;
-	l->precision = precision;
+	l->num_nsps = options->num_nsps;
+	l->precision = options->precision;
+	l->mxfp6_products = options->mxfp6_products;
 	l->num_specs = num_graphs;
 	l->specs = calloc(num_graphs, sizeof(*l->specs));
 	rc = l->specs ? run_passes(l, graphs, err) : lower_no_memory(err);

@@ -142,7 +142,7 @@ struct lower_state {
 	const char *name;
 	uint32_t slots, heads, positions, dim;
 	uint8_t type;
-	uint8_t element_bytes;
+	uint32_t row_bytes; /* of a position of a head */
 	uint64_t bytes;
 	uint64_t offset; /* in DDR */
 };
@@ -175,6 +175,7 @@ struct lower_binding {
 struct qeff_lowering {
 	uint32_t num_nsps;
 	enum qeff_lower_precision precision;
+	bool mxfp6_products;
 	uint32_t num_specs;
 	struct lower_spec *specs;
 	uint32_t num_weights, num_tables, num_states, num_bindings;

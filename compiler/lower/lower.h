@@ -21,6 +21,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct qeff_lowering;
@@ -46,20 +47,31 @@ enum qeff_lower_precision {
 	QEFF_LOWER_INT8,
 };
 
+/**
+ * struct qeff_lower_options - how to lower
+ * @num_nsps: 1 to QEFF_NSP_MAX_NSPS
+ * @precision: of everything but nodes marked fp32
+ * @mxfp6_products: weights of products are MXFP6 instead, 6.25 bits each
+ */
+struct qeff_lower_options {
+	uint32_t num_nsps;
+	enum qeff_lower_precision precision;
+	bool mxfp6_products;
+};
+
 /* Weights along K that share a scale: 8.5 bits a weight. */
 #define QEFF_LOWER_SCALE_GROUP 64
 
 /**
  * qeff_lower - all passes up to the program's bytes
  * @graphs: one for each specialisation, in the program's order, alike but for their shapes
- * @num_nsps: 1 to QEFF_NSP_MAX_NSPS
- * @precision: of everything but nodes marked fp32
+ * @options: how
  *
  * Returns 0; -ENOTSUP for a node that cannot be expressed (named, with its operator); -EINVAL for
  * graphs that do not fit each other; -EFBIG beyond the limits of the formats; -ENOMEM.
  */
-int qeff_lower(const struct qeff_graph *const *graphs, uint32_t num_graphs, uint32_t num_nsps,
-	       enum qeff_lower_precision precision, struct qeff_lowering **lowering,
+int qeff_lower(const struct qeff_graph *const *graphs, uint32_t num_graphs,
+	       const struct qeff_lower_options *options, struct qeff_lowering **lowering,
 	       struct qeff_error *err);
 void qeff_lowering_free(struct qeff_lowering *lowering);
 

@@ -130,6 +130,8 @@ int qeff_select_table(struct select *s, const struct qeff_node *node,
 static uint8_t packed_type(const struct select *s, const struct qeff_node *node, uint8_t stored,
 			   bool lookup)
 {
+	if (s->l->mxfp6_products && !lookup && !node->fp32)
+		return QEFF_NSP_MXFP6;
 	switch (node->fp32 ? QEFF_LOWER_FP32 : s->l->precision) {
 	case QEFF_LOWER_FP16:
 		return QEFF_NSP_F16;

@@ -82,7 +82,7 @@ static struct qeff_nsp_operand operand(const struct qeff_lowering *l, const stru
 static struct qeff_nsp_state state(const struct qeff_lowering *l, uint32_t index)
 {
 	const struct lower_state *from = &l->states[index];
-	uint32_t row = from->dim * from->element_bytes;
+	uint32_t row = from->row_bytes;
 
 	return (struct qeff_nsp_state){
 		.at = QEFF_NSP_REF(QEFF_NSP_DDR, from->offset),

@@ -42,7 +42,7 @@ static void state(const struct declare *d, const struct qeff_nsp_state *s, uint3
 {
 	for (uint32_t position = first; position < end; position++)
 		d->visit(d->user, nsp_state_offset(s, slot, head, position),
-			 (uint64_t)dim * nsp_type_bytes(s->type), written);
+			 nsp_row_bytes(s->type, dim), written);
 }
 
 static void rows_op(const struct declare *d)

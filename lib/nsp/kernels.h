@@ -11,6 +11,7 @@
 #define QEFF_NSP_KERNELS_H
 
 #include "nsp/exec.h"
+#include "nsp/mx.h"
 
 /* A live position of the token inputs. */
 struct nsp_token {
@@ -126,11 +127,24 @@ static inline uint64_t nsp_state_offset(const struct qeff_nsp_state *state, uint
 static inline uint32_t nsp_type_bytes(unsigned int type)
 {
 	static const uint8_t bytes[] = {
-		[QEFF_NSP_F32] = 4, [QEFF_NSP_F16] = 2, [QEFF_NSP_BF16] = 2,
-		[QEFF_NSP_I8] = 1,  [QEFF_NSP_I32] = 4, [QEFF_NSP_I64] = 8
+		[QEFF_NSP_F32] = 4, [QEFF_NSP_F16] = 2, [QEFF_NSP_BF16] = 2,   [QEFF_NSP_I8] = 1,
+		[QEFF_NSP_I32] = 4, [QEFF_NSP_I64] = 8, [QEFF_NSP_MXINT8] = 1, /* alignment */
 	};
 
 	return bytes[type];
+}
+
+/* @columns numbers side by side. */
+static inline uint64_t nsp_row_bytes(unsigned int type, uint64_t columns)
+{
+	return type == QEFF_NSP_MXINT8 ? qeff_mxint8_row_bytes(columns)
+				       : columns * nsp_type_bytes(type);
+}
+
+/* Weights that meet activations as int8 codes. */
+static inline bool qeff_nsp_takes_codes(unsigned int weight_type)
+{
+	return weight_type == QEFF_NSP_I8 || weight_type == QEFF_NSP_MXFP6;
 }
 
 /* Indices come from memory that others may write meanwhile: read once, then checked. */

@@ -11,6 +11,7 @@
 #include "nsp/kernels.h"
 
 #include "nsp/kernel_f32.h"
+#include "nsp/kernel_mx.h"
 #include "nsp/nsp_math.h"
 
 #include <string.h>
@@ -65,6 +66,17 @@ static const uint8_t *kv_at(const struct attention *a, bool value, uint32_t key,
 	       (uint64_t)a->kv_head * dim * nsp_type_bytes(in->type);
 }
 
+/* Columns [first, first + count) of a key or value of @dim columns, as f32; @first is a multiple of
+ * 32. */
+static const float *kv_widen(float *to, const uint8_t *row, unsigned int type, uint32_t dim,
+			     uint32_t first, uint32_t count)
+{
+	if (type != QEFF_NSP_MXINT8)
+		return vf_widen(to, row + (size_t)first * nsp_type_bytes(type), type, count);
+	nsp_mxint8_widen(to, row, dim, first, count);
+	return to;
+}
+
 /* Keys [first, end) of the block from @block on, transposed into panels of 32. */
 static void stage_keys(struct attention *a, uint32_t block, uint32_t first, uint32_t end)
 {
@@ -80,8 +92,7 @@ static void stage_keys(struct attention *a, uint32_t block, uint32_t first, uint
 		for (uint32_t d = 0; d < dim; d += QEFF_NSP_PANEL) {
 			uint32_t count = dim - d < QEFF_NSP_PANEL ? dim - d : QEFF_NSP_PANEL;
 			float buffer[QEFF_NSP_PANEL];
-			const float *x = vf_widen(buffer, from + (size_t)d * nsp_type_bytes(type),
-						  type, count);
+			const float *x = kv_widen(buffer, from, type, dim, d, count);
 
 			for (uint32_t i = 0; i < count; i++, to += QEFF_NSP_PANEL)
 				*to = x[i];
@@ -105,7 +116,8 @@ static struct nsp_panel stage_values(struct attention *a, uint32_t first, uint32
 	}
 	for (uint32_t key = first; key < end; key++) {
 		float *to = a->values + (size_t)(key - first) * a->width;
-		const float *x = vf_widen(to, kv_at(a, true, key, &type), type, dim);
+		const uint8_t *row = kv_at(a, true, key, &type);
+		const float *x = kv_widen(to, row, type, dim, 0, dim);
 
 		if (x != to)
 			memcpy(to, x, dim * sizeof(float));
@@ -383,8 +395,8 @@ static void attend(struct attention *a)
 	kv_at(a, false, first, &key_type);
 	kv_at(a, true, first, &value_type);
 	a->run->counters->bytes +=
-		(uint64_t)(end - first) * (a->p->head_dim * nsp_type_bytes(key_type) +
-					   a->p->value_dim * nsp_type_bytes(value_type)) +
+		(end - first) * (nsp_row_bytes(key_type, a->p->head_dim) +
+				 nsp_row_bytes(value_type, a->p->value_dim)) +
 		(uint64_t)a->count * (a->p->head_dim * nsp_type_bytes(a->run->op->in[0].type) +
 				      a->p->value_dim * nsp_type_bytes(a->run->op->out.type));
 	a->count = 0;

@@ -5,7 +5,7 @@
  * Rows go in groups that stay in cache while a panel is used on all of them. x is staged in scratch
  * where it is not f32 yet, must be rounded to bf16, or becomes int8 codes. Halves are unpacked in
  * registers for few rows, in pieces of NSP_PIECE_INPUTS inputs for many; int8, and bf16 where the
- * instruction set has products of it, are multiplied as they are.
+ * instruction set has products of it, are multiplied as they are. Blocks of MXFP6 become int8.
  */
 #include "nsp/kernels.h"
 
@@ -13,6 +13,7 @@
 #include "nsp/kernel_f32.h"
 #include "nsp/kernel_half.h"
 #include "nsp/kernel_i8.h"
+#include "nsp/kernel_mx.h"
 #include "nsp/nsp_math.h"
 #include "nsp/pack.h"
 
@@ -114,7 +115,7 @@ static void stage(struct matmul *m, uint32_t first, uint32_t rows)
 {
 	const struct qeff_nsp_operand *in = &m->run->op->in[0];
 
-	if (m->p->weight_type == QEFF_NSP_I8) {
+	if (qeff_nsp_takes_codes(m->p->weight_type)) {
 		stage_codes(m, first, rows);
 	} else if (m->bf16) {
 		stage_bf16(m, first, rows);
@@ -186,6 +187,35 @@ static void multiply_int8(struct matmul *m, const uint8_t *panel, uint32_t rows)
 				     m->scales + b, blocks, panel, weight_scales, rows);
 		panel += QEFF_NSP_PANEL_ROW_BYTES;
 	}
+}
+
+static void multiply_mxfp6(struct matmul *m, const uint8_t *panel, uint32_t rows)
+{
+	int8_t block[NSP_BLOCK_BYTES] __attribute__((aligned(128)));
+	float weight_scales[QEFF_NSP_PANEL] __attribute__((aligned(128)));
+	uint32_t blocks = m->plan.inputs / NSP_BLOCK;
+
+	for (uint32_t begin = 0; begin < blocks; begin += NSP_MXFP6_BLOCKS) {
+		uint32_t count =
+			blocks - begin < NSP_MXFP6_BLOCKS ? blocks - begin : NSP_MXFP6_BLOCKS;
+		const uint8_t *scales = panel + (size_t)count * NSP_MXFP6_BLOCK_BYTES;
+
+		for (uint32_t b = 0; b < count; b++, panel += NSP_MXFP6_BLOCK_BYTES) {
+			nsp_unpack_mxfp6(block, panel);
+			/* the block is in eighths */
+			for (int n = 0; n < QEFF_NSP_PANEL; n++)
+				weight_scales[n] = qeff_e8m0_to_f32(scales[n * 4 + b]) * 0.125f;
+			nsp_block_i8(m->sums, m->codes + (size_t)(begin + b) * NSP_BLOCK,
+				     m->plan.inputs, m->scales + begin + b, blocks,
+				     (const uint8_t *)block, weight_scales, rows);
+		}
+		panel += QEFF_NSP_PANEL_ROW_BYTES;
+	}
+}
+
+/* Rows that were no numbers. */
+static void void_rows(struct matmul *m, uint32_t rows)
+{
 	for (uint32_t r = 0; r < rows; r++)
 		for (int n = 0; !m->valid[r] && n < QEFF_NSP_PANEL; n++)
 			m->sums[r * QEFF_NSP_PANEL + n] = __builtin_nanf("");
@@ -310,10 +340,14 @@ void NSP_NAME(matmul)(const struct nsp_run *run)
 			memset(m.sums, 0, (size_t)rows * QEFF_NSP_PANEL * sizeof(float));
 			if (p->weight_type == QEFF_NSP_I8)
 				multiply_int8(&m, panel, rows);
+			else if (p->weight_type == QEFF_NSP_MXFP6)
+				multiply_mxfp6(&m, panel, rows);
 			else if (p->weight_type == QEFF_NSP_F32)
 				multiply_f32(&m, panel, rows);
 			else
 				multiply_half(&m, panel, rows);
+			if (qeff_nsp_takes_codes(p->weight_type))
+				void_rows(&m, rows);
 			finish(&m, row, rows, n, count < QEFF_NSP_PANEL ? count : QEFF_NSP_PANEL);
 			panel += panel_bytes;
 		}

@@ -3,6 +3,7 @@
  * sees. */
 #include "nsp/kernels.h"
 
+#include "nsp/kernel_mx.h"
 #include "nsp/vec.h"
 
 #include <string.h>
@@ -28,6 +29,20 @@ static void convert(uint8_t *to, unsigned int to_type, const uint8_t *from, unsi
 	}
 }
 
+/* A row of @count numbers of @from_type as MXINT8. */
+static void to_mxint8(uint8_t *to, const uint8_t *from, unsigned int from_type, uint32_t count)
+{
+	for (uint32_t c = 0; c < count; c += NSP_MX_BLOCK) {
+		uint32_t n = count - c < NSP_MX_BLOCK ? count - c : NSP_MX_BLOCK;
+		float buffer[NSP_MX_BLOCK];
+
+		nsp_mxint8_narrow(to, count, c,
+				  vf_widen(buffer, from + (size_t)c * nsp_type_bytes(from_type),
+					   from_type, n),
+				  n);
+	}
+}
+
 void NSP_NAME(scatter)(const struct nsp_run *run)
 {
 	const struct qeff_nsp_op *op = run->op;
@@ -38,15 +53,20 @@ void NSP_NAME(scatter)(const struct nsp_run *run)
 	for (uint32_t row = run->first; row < run->end; row++) {
 		const struct nsp_token *token = &run->instance->token[row];
 
-		for (uint32_t h = run->tile->begin; h < run->tile->end; h++)
-			convert(run->instance->ddr + nsp_state_offset(&p->state, token->slot, h,
-								      token->position),
-				p->state.type,
-				nsp_in(run, &op->in[0], row) + (uint64_t)h * p->dim * size,
-				op->in[0].type, p->dim);
+		for (uint32_t h = run->tile->begin; h < run->tile->end; h++) {
+			uint8_t *to = run->instance->ddr +
+				      nsp_state_offset(&p->state, token->slot, h, token->position);
+			const uint8_t *from =
+				nsp_in(run, &op->in[0], row) + (uint64_t)h * p->dim * size;
+
+			if (p->state.type == QEFF_NSP_MXINT8)
+				to_mxint8(to, from, op->in[0].type, p->dim);
+			else
+				convert(to, p->state.type, from, op->in[0].type, p->dim);
+		}
 	}
-	run->counters->bytes +=
-		(run->end - run->first) * heads * p->dim * (size + nsp_type_bytes(p->state.type));
+	run->counters->bytes += (run->end - run->first) * heads *
+				((uint64_t)p->dim * size + nsp_row_bytes(p->state.type, p->dim));
 }
 
 /* The row of the application's shape that compacted row @row comes from. */

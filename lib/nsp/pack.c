@@ -8,6 +8,7 @@
 #include "nsp/pack.h"
 
 #include "nsp/half.h"
+#include "nsp/mx.h"
 
 #include <string.h>
 
@@ -22,6 +23,7 @@ unsigned int qeff_nsp_panel_row_inputs(enum qeff_nsp_type type)
 	case QEFF_NSP_BF16:
 		return 2;
 	case QEFF_NSP_I8:
+	case QEFF_NSP_MXFP6: /* when unpacked */
 		return 4;
 	default:
 		return 0;
@@ -40,6 +42,10 @@ uint64_t qeff_nsp_panel_bytes(enum qeff_nsp_type type, uint32_t inputs, uint32_t
 			return 0;
 		rows = ((uint64_t)inputs + 31) / 32 * 8 +
 		       ((uint64_t)inputs + scale_group - 1) / scale_group;
+	} else if (type == QEFF_NSP_MXFP6) {
+		uint64_t blocks = ((uint64_t)inputs + NSP_MX_BLOCK - 1) / NSP_MX_BLOCK;
+
+		rows = blocks * 6 + (blocks + 3) / 4;
 	} else {
 		rows = ((uint64_t)inputs + per_row - 1) / per_row;
 	}
@@ -246,12 +252,64 @@ static void pack_int8(uint8_t *panel, uint32_t inputs, uint32_t group,
 	}
 }
 
+/* Codes of one block, [row of the int8 packing][byte], and its scales. */
+static void mxfp6_block(uint8_t codes[8][QEFF_NSP_PANEL_ROW_BYTES], uint8_t scales[QEFF_NSP_PANEL],
+			float strip[QEFF_NSP_PANEL][STRIP], uint32_t count)
+{
+	memset(codes, 0, 8 * QEFF_NSP_PANEL_ROW_BYTES);
+	for (int n = 0; n < QEFF_NSP_PANEL; n++) {
+		uint32_t largest = 0;
+		float factor;
+
+		for (uint32_t k = 0; k < count; k++) {
+			uint32_t bits = qeff_f32_bits(strip[n][k]) & 0x7fffffff;
+
+			largest = bits > largest ? bits : largest;
+		}
+		scales[n] = qeff_e8m0_of(largest, NSP_E2M3_EMAX);
+		if (scales[n] == NSP_E8M0_NAN)
+			continue;
+		factor = qeff_e8m0_inverse(scales[n]);
+		for (uint32_t k = 0; k < count; k++)
+			codes[k / 4][n * 4 + k % 4] = qeff_e2m3_of(strip[n][k] * factor);
+	}
+}
+
+/* Six rows for a block, and behind each four blocks (or what is left) a row with their scales. */
+static void pack_mxfp6(uint8_t *panel, uint32_t inputs, const struct qeff_nsp_weights *w)
+{
+	uint32_t blocks = (uint32_t)(((uint64_t)inputs + NSP_MX_BLOCK - 1) / NSP_MX_BLOCK);
+	uint8_t codes[8][QEFF_NSP_PANEL_ROW_BYTES], scales[QEFF_NSP_PANEL];
+	float strip[QEFF_NSP_PANEL][STRIP];
+
+	for (uint32_t b = 0; b < blocks; b++) {
+		uint32_t group = b - b % 4, left = blocks - group, first = b * NSP_MX_BLOCK;
+		uint32_t count = inputs - first < NSP_MX_BLOCK ? inputs - first : NSP_MX_BLOCK;
+		uint8_t *rows = panel + b % 4 * 6 * QEFF_NSP_PANEL_ROW_BYTES;
+		uint8_t *to = panel + (left < 4 ? left : 4) * 6 * QEFF_NSP_PANEL_ROW_BYTES;
+
+		load_strip(strip, w, first, count);
+		mxfp6_block(codes, scales, strip, count);
+		for (int i = 0; i < 6; i++)
+			for (int at = 0; at < QEFF_NSP_PANEL_ROW_BYTES; at++)
+				rows[i * 128 + at] =
+					(uint8_t)(codes[i][at] |
+						  (codes[6 + i / 3][at] >> i % 3 * 2 & 3) << 6);
+		for (int n = 0; n < QEFF_NSP_PANEL; n++)
+			to[n * 4 + b % 4] = scales[n];
+		if (b % 4 == 3)
+			panel = to + QEFF_NSP_PANEL_ROW_BYTES;
+	}
+}
+
 void qeff_nsp_pack_panel(void *panel, enum qeff_nsp_type type, uint32_t inputs,
 			 uint32_t scale_group, const struct qeff_nsp_weights *weights)
 {
 	memset(panel, 0, qeff_nsp_panel_bytes(type, inputs, scale_group));
 	if (type == QEFF_NSP_I8)
 		pack_int8(panel, inputs, scale_group, weights);
+	else if (type == QEFF_NSP_MXFP6)
+		pack_mxfp6(panel, inputs, weights);
 	else if (type == weights->type)
 		copy_panel(panel, type == QEFF_NSP_F32 ? 4 : 2, inputs, weights);
 	else

@@ -11,7 +11,8 @@
 
 #include <stddef.h>
 
-/* Inputs in a 128-byte row of a panel: 1 (F32), 2 (F16, BF16), 4 (I8); 0 for any other type. */
+/* Inputs in a 128-byte row of a panel: 1 (F32), 2 (F16, BF16), 4 (I8, unpacked MXFP6); 0 for any
+ * other type. */
 unsigned int qeff_nsp_panel_row_inputs(enum qeff_nsp_type type);
 
 /* Bytes of a panel (32 outputs) of @inputs inputs. @scale_group: for I8 a multiple of 32, else 0. 0
@@ -43,11 +44,12 @@ void qeff_nsp_weights_of(struct qeff_nsp_weights *weights, const void *data,
 /**
  * qeff_nsp_pack_panel - writes one panel
  * @panel: qeff_nsp_panel_bytes() of room
- * @type: what to pack as: F32, F16, BF16 or I8
+ * @type: what to pack as: F32, F16, BF16, I8 or MXFP6
  *
  * f16 and bf16 widen exactly; narrowing rounds to nearest even. I8 takes scale = absmax / 127 for
  * each output and scale group; a group that holds a non-finite weight gets a NaN scale, so that it
- * cannot pass for a number.
+ * cannot pass for a number. MXFP6 takes scales and rounds as the MX specification says, with the
+ * same care.
  */
 void qeff_nsp_pack_panel(void *panel, enum qeff_nsp_type type, uint32_t inputs,
 			 uint32_t scale_group, const struct qeff_nsp_weights *weights);

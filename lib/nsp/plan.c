@@ -12,7 +12,7 @@ struct nsp_matmul_plan qeff_nsp_matmul_plan(const struct qeff_nsp_op *op)
 	struct nsp_matmul_plan plan = { .inputs = p->inputs };
 	uint64_t rows = op->rows < MOST_ROWS ? op->rows : MOST_ROWS;
 
-	if (p->weight_type == QEFF_NSP_I8) {
+	if (qeff_nsp_takes_codes(p->weight_type)) {
 		plan.inputs = (p->inputs + 31) / 32 * 32;
 		/* codes, a scale a block, and whether the row is finite */
 		plan.row_bytes = plan.inputs + (uint64_t)plan.inputs / 32 * 4 + 1;

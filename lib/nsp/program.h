@@ -54,6 +54,8 @@ enum qeff_nsp_type {
 	QEFF_NSP_I8 = 3, /* weights only: codes with f32 scales, see "Packing" in the design page */
 	QEFF_NSP_I32 = 4,
 	QEFF_NSP_I64 = 5,
+	QEFF_NSP_MXFP6 = 6,  /* weights only: E2M3, E8M0 scales for 32 of them */
+	QEFF_NSP_MXINT8 = 7, /* state only: a row is its int8 elements, then their E8M0 scales */
 };
 
 /* How many rows an operation has. */
@@ -182,7 +184,7 @@ struct qeff_nsp_matmul_params {
 	uint32_t inputs;      /* K */
 	uint32_t outputs;     /* N */
 	uint32_t scale_group; /* I8: weights along K that share a scale, a multiple of 32; else 0 */
-	uint8_t weight_type;  /* enum qeff_nsp_type: F32, F16, BF16, I8 */
+	uint8_t weight_type;  /* enum qeff_nsp_type: F32, F16, BF16, I8, MXFP6 */
 	uint8_t function;     /* enum qeff_nsp_function */
 	uint8_t exact;	      /* BF16: they are storage, x stays as it is; else 0 */
 	uint8_t reserved;

@@ -141,23 +141,24 @@ static bool check_state(const struct nsp_check *check, const struct qeff_nsp_sta
 			uint64_t heads, uint64_t dim, bool written)
 {
 	const struct qeff_nsp_header *h = check->program->header;
-	uint64_t size, bytes = 0, part;
+	uint64_t size, row, bytes = 0, part;
 
-	REQUIRE(s->type <= QEFF_NSP_BF16 && zero(s->reserved, sizeof(s->reserved)),
+	REQUIRE((s->type <= QEFF_NSP_BF16 || s->type == QEFF_NSP_MXINT8) &&
+			zero(s->reserved, sizeof(s->reserved)),
 		"operation: type of a state", s->type, QEFF_NSP_BF16);
 	size = nsp_type_bytes(s->type);
+	row = nsp_row_bytes(s->type, dim);
 	REQUIRE(s->slots && s->positions, "operation: a state without slots or positions", 0, 1);
 	REQUIRE(QEFF_NSP_REF_OFFSET(s->at) % size == 0 && s->slot_stride % size == 0 &&
 			s->head_stride % size == 0 && s->position_stride % size == 0,
 		"operation: a state is not aligned to its elements", s->at, size);
-	REQUIRE(!written || s->positions == 1 || s->position_stride >= dim * size,
-		"operation: positions of a state overlap", s->position_stride, dim * size);
+	REQUIRE(!written || s->positions == 1 || s->position_stride >= row,
+		"operation: positions of a state overlap", s->position_stride, row);
 	REQUIRE(qeff_mul_u64(s->slots - 1, s->slot_stride, &bytes) &&
 			qeff_mul_u64(heads - 1, s->head_stride, &part) &&
 			qeff_add_u64(bytes, part, &bytes) &&
 			qeff_mul_u64(s->positions - 1, s->position_stride, &part) &&
-			qeff_add_u64(bytes, part, &bytes) &&
-			qeff_add_u64(bytes, dim * size, &bytes),
+			qeff_add_u64(bytes, part, &bytes) && qeff_add_u64(bytes, row, &bytes),
 		"operation: a state is too large", s->slot_stride, UINT64_MAX);
 	REQUIRE(QEFF_NSP_REF_SPACE(s->at) == QEFF_NSP_DDR &&
 			QEFF_NSP_REF_OFFSET(s->at) >= h->state_offset &&
@@ -212,8 +213,8 @@ static bool check_gather(const struct nsp_check *check, const struct qeff_nsp_op
 
 static bool check_product(const struct nsp_check *check, const struct qeff_nsp_matmul_params *p)
 {
-	REQUIRE(p->weight_type <= QEFF_NSP_I8 && !p->reserved &&
-			p->exact <= (p->weight_type == QEFF_NSP_BF16),
+	REQUIRE((p->weight_type <= QEFF_NSP_I8 || p->weight_type == QEFF_NSP_MXFP6) &&
+			!p->reserved && p->exact <= (p->weight_type == QEFF_NSP_BF16),
 		"operation: weights of MATMUL", p->weight_type, QEFF_NSP_I8);
 	REQUIRE(p->function < QEFF_NSP_FUNCTIONS, "operation: no such function", p->function,
 		QEFF_NSP_FUNCTIONS);

@@ -24,6 +24,7 @@ struct lowered_options {
 	bool normalize;
 	enum qeff_lower_precision precision;
 	const char *fp32_nodes; /* a glob, or NULL */
+	bool mxfp6_products, mxint8_kv_cache;
 };
 
 struct lowered {
@@ -32,6 +33,7 @@ struct lowered {
 	struct qeff_graph *graph, *bound[4];
 	uint32_t num_bound;
 	enum qeff_lower_precision precision;
+	bool mxfp6_products;
 	struct qeff_lowering *l;
 	struct qeff_bytes constants; /* as streamed */
 	uint8_t *aligned, *ddr, *scratch, *shadow;
@@ -64,10 +66,13 @@ static inline void *lowered_zeros(uint64_t bytes)
 static inline void lowered_start(struct lowered *m, uint32_t num_nsps)
 {
 	const struct qeff_lower_sink sink = { .write = lowered_take, .user = &m->constants };
+	const struct qeff_lower_options options = { .num_nsps = num_nsps,
+						    .precision = m->precision,
+						    .mxfp6_products = m->mxfp6_products };
 	struct qeff_error err = { 0 };
 
-	if (qeff_lower((const struct qeff_graph *const *)m->bound, m->num_bound, num_nsps,
-		       m->precision, &m->l, &err))
+	if (qeff_lower((const struct qeff_graph *const *)m->bound, m->num_bound, &options, &m->l,
+		       &err))
 		lowered_die("lower", &err);
 	if (qeff_lower_emit(m->l, &sink, &err))
 		lowered_die("emit", &err);
@@ -90,6 +95,7 @@ static inline struct lowered *lowered_open(const char *model, const struct lower
 							   .normalize = o->normalize,
 							   .fp32_nodes = &o->fp32_nodes,
 							   .num_fp32_nodes = o->fp32_nodes ? 1 : 0,
+							   .mxint8_kv_cache = o->mxint8_kv_cache,
 							   .fp16 = o->precision ==
 								   QEFF_LOWER_FP16 };
 	struct qeff_model_options options = { .positions = o->positions };
@@ -101,6 +107,7 @@ static inline struct lowered *lowered_open(const char *model, const struct lower
 	if (!m)
 		abort();
 	m->precision = o->precision;
+	m->mxfp6_products = o->mxfp6_products;
 	for (uint32_t i = 0; !o->positions && i < o->num_seqs; i++)
 		if (o->seqs[i] > options.positions)
 			options.positions = o->seqs[i];

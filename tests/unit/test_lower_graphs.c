@@ -168,7 +168,9 @@ static void refuse(struct qeff_graph *graph, const char *sentence)
 	struct qeff_lowering *l = NULL;
 	struct qeff_error err = { 0 };
 
-	CU_ASSERT_EQUAL(qeff_lower(graphs, 1, 4, QEFF_LOWER_FP32, &l, &err), -ENOTSUP);
+	CU_ASSERT_EQUAL(
+		qeff_lower(graphs, 1, &(struct qeff_lower_options){ .num_nsps = 4 }, &l, &err),
+		-ENOTSUP);
 	CU_ASSERT_PTR_NULL(l);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, sentence));
 	if (!strstr(err.message, sentence))
@@ -216,11 +218,19 @@ static void specialisations_must_agree(void)
 	qeff_graph_output(b, node(b, "Relu", "z", x, NULL));
 	graphs[0] = a;
 	graphs[1] = b;
-	CU_ASSERT_EQUAL(qeff_lower(graphs, 2, 4, QEFF_LOWER_FP32, &l, &err), -EINVAL);
+	CU_ASSERT_EQUAL(
+		qeff_lower(graphs, 2, &(struct qeff_lower_options){ .num_nsps = 4 }, &l, &err),
+		-EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "has z where the first one has y"));
-	CU_ASSERT_EQUAL(qeff_lower(graphs, 1, 0, QEFF_LOWER_FP32, &l, &err), -EINVAL);
-	CU_ASSERT_EQUAL(qeff_lower(graphs, 1, 17, QEFF_LOWER_FP32, &l, &err), -EINVAL);
-	CU_ASSERT_EQUAL(qeff_lower(graphs, 0, 1, QEFF_LOWER_FP32, &l, &err), -EINVAL);
+	CU_ASSERT_EQUAL(
+		qeff_lower(graphs, 1, &(struct qeff_lower_options){ .num_nsps = 0 }, &l, &err),
+		-EINVAL);
+	CU_ASSERT_EQUAL(
+		qeff_lower(graphs, 1, &(struct qeff_lower_options){ .num_nsps = 17 }, &l, &err),
+		-EINVAL);
+	CU_ASSERT_EQUAL(
+		qeff_lower(graphs, 0, &(struct qeff_lower_options){ .num_nsps = 1 }, &l, &err),
+		-EINVAL);
 	qeff_graph_free(a);
 	qeff_graph_free(b);
 }

@@ -316,6 +316,41 @@ static float int8_output(const struct matmul_case *c, const struct matmul_data *
 	return sum;
 }
 
+/* The same with weights of MXFP6, by the specification: X = 2^(exponent of the largest - 2),
+ * elements on the grid of E2M3. */
+static float mxfp6_output(const struct matmul_case *c, const struct matmul_data *d, uint32_t r,
+			  uint32_t n)
+{
+	const float *x = d->x + r * c->inputs, *w = d->w + n * c->inputs;
+	float sum = 0;
+
+	for (uint32_t b = 0; b < c->inputs; b += 32) {
+		uint32_t end = b + 32 < c->inputs ? b + 32 : c->inputs;
+		float x_most = 0, w_most = 0, scale, product;
+		int32_t dot = 0;
+		int exponent;
+
+		for (uint32_t k = b; k < end; k++) {
+			x_most = fmaxf(x_most, fabsf(x[k]));
+			w_most = fmaxf(w_most, fabsf(w[k]));
+		}
+		frexpf(w_most, &exponent); /* of a fraction from 0.5 to 1 */
+		scale = w_most > 0 ? ldexpf(1, exponent - 1 - 2) : 0x1p-127f;
+		for (uint32_t k = b; k < end; k++) {
+			float size = fabsf(w[k]) / scale;
+			float step = size < 2 ? 0.125f : size < 4 ? 0.25f : 0.5f;
+			float element = copysignf(fminf(rintf(size / step) * step, 7.5f), w[k]);
+			float x_code = x_most > 0 ? rintf(x[k] * (127 / x_most)) : 0;
+
+			dot += (int32_t)x_code * (int32_t)(element * 8);
+		}
+		product = (x_most / 127) * (scale / 8);
+		product = (float)dot * product;
+		sum = sum + product;
+	}
+	return sum;
+}
+
 static void check_int8(const struct matmul_case *c, struct matmul_data *d)
 {
 	const char *isas[4];
@@ -327,7 +362,8 @@ static void check_int8(const struct matmul_case *c, struct matmul_data *d)
 		run(c, d, isas[i]);
 		for (uint32_t r = 0; r < c->rows; r++)
 			for (uint32_t n = 0; n < c->outputs; n++) {
-				float want = int8_output(c, d, r, n);
+				float want = c->weights == QEFF_NSP_MXFP6 ? mxfp6_output(c, d, r, n)
+									  : int8_output(c, d, r, n);
 				float got = d->out[r * c->outputs + n];
 
 				wrong += isnan(want) ? !isnan(got)
@@ -344,14 +380,17 @@ static void test_int8(void)
 {
 	static const uint32_t rows[] = { 1, 3, 4, 9 };
 	static const uint32_t inputs[] = { 1, 32, 33, 200, 512 };
-	static const uint32_t groups[] = { 32, 64, 1024 };
+	static const uint32_t groups[] = { 32, 64, 1024, 0 /* MXFP6 */ };
 
 	for (int r = 0; r < 4; r++)
 		for (int k = 0; k < 5; k++)
-			for (int g = 0; g < 3; g++) {
+			for (int g = 0; g < 4; g++) {
 				struct matmul_case c = { rows[r],   inputs[k], 70, I8, F32, F32,
 							 groups[g], 0,	       0,  2,  1 };
 				struct matmul_data d;
+
+				if (!groups[g])
+					c.weights = QEFF_NSP_MXFP6;
 
 				fill(&d, &c);
 				check_int8(&c, &d);
@@ -428,12 +467,12 @@ static void test_not_finite(void)
 /* The first rows of a case, whatever stands behind them and however it is cut. */
 static void test_bits(void)
 {
-	static const enum qeff_nsp_type types[] = { F32, F16, BF16, I8, BF16 };
+	static const enum qeff_nsp_type types[] = { F32, F16, BF16, I8, BF16, QEFF_NSP_MXFP6 };
 	const char *isas[4];
 	size_t count = nsp_isas(isas);
 
 	for (size_t i = 0; i < count; i++)
-		for (int t = 0; t < 5; t++) {
+		for (int t = 0; t < 6; t++) {
 			struct matmul_case c = {
 				13, 300, 130, types[t], F32, F32, t == 3 ? 64 : 0, QEFF_NSP_SILU,
 				7,  1,	 1,   t == 4

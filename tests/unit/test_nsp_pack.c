@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include "nsp/half.h"
+#include "nsp/mx.h"
 #include "nsp/pack.h"
 
 #include <math.h>
@@ -30,6 +31,10 @@ static void test_sizes(void)
 	CU_ASSERT_EQUAL(qeff_nsp_panel_bytes(QEFF_NSP_I8, 40, 32), (16 + 2) * 128);
 	CU_ASSERT_EQUAL(qeff_nsp_panel_bytes(QEFF_NSP_I8, 40, 0), 0);
 	CU_ASSERT_EQUAL(qeff_nsp_panel_bytes(QEFF_NSP_I8, 40, 48), 0);
+	/* six rows a block, a row of scales for four blocks or what is left */
+	CU_ASSERT_EQUAL(qeff_nsp_panel_bytes(QEFF_NSP_MXFP6, 40, 0), (12 + 1) * 128);
+	CU_ASSERT_EQUAL(qeff_nsp_panel_bytes(QEFF_NSP_MXFP6, 128, 0), (24 + 1) * 128);
+	CU_ASSERT_EQUAL(qeff_nsp_panel_bytes(QEFF_NSP_MXFP6, 129, 0), (30 + 2) * 128);
 	CU_ASSERT_EQUAL(qeff_nsp_panel_bytes(QEFF_NSP_I64, 40, 0), 0);
 	CU_ASSERT_EQUAL(qeff_nsp_panel_bytes(QEFF_NSP_F32, 0, 0), 0);
 	CU_ASSERT_EQUAL(qeff_nsp_panel_bytes(QEFF_NSP_F32, UINT32_MAX, 0), 128ull * UINT32_MAX);
@@ -207,6 +212,85 @@ static void test_int8_odd_values(void)
 	CU_ASSERT_EQUAL(panel[11], 127);
 }
 
+/* MXFP6 against codes worked out from the specification: E2M3 has bias 1, so 1 is 0b01000, 7.5 is
+ * 0b11111, 0.125 the smallest; the scale is two to (exponent of the largest - 2). */
+static void test_mxfp6_bytes(void)
+{
+	/* largest 6 = 1.5 * 2^2: scale 1, code 127 */
+	static float w[4][40] = {
+		{ 6, -1, 0.125f, 7, 0.0625f, 0.1875f, -7.4f, 3.9f, [24] = 1, [28] = -7, [32] = 96 },
+		{ NAN, 1 },
+		{ 0x1p-140f },
+		{ 65504, 1 },
+	};
+	/* the first eight: 6 is 2^2 1.5; 0.0625 is half of the smallest and goes to the even 0,
+	 * 0.1875 to the even 2; 7.4 to 7.5; 3.9 to 4 (3.875 is no number: 3.75 and 4 are) */
+	static const uint8_t codes[] = { 0x1c, 0x28, 0x01, 0x1e, 0x00, 0x02, 0x3f, 0x18 };
+	struct qeff_nsp_weights weights;
+
+	memset(panel, 0xaa, sizeof(panel));
+	qeff_nsp_weights_of(&weights, w, QEFF_NSP_F32, sizeof(w[0]), 4, 0, 4);
+	qeff_nsp_pack_panel(panel, QEFF_NSP_MXFP6, 40, 0, &weights);
+	for (int k = 0; k < 8; k++)
+		CU_ASSERT_EQUAL(panel[k / 4 * 128 + k % 4] & 0x3f, codes[k]);
+	/* inputs 24 and 28 are in rows 6 and 7: in the upper bits of rows 0-2 and 3-5 */
+	CU_ASSERT_EQUAL(panel[0] >> 6, 0x08 & 3);
+	CU_ASSERT_EQUAL(panel[128] >> 6, 0x08 >> 2 & 3);
+	CU_ASSERT_EQUAL(panel[256] >> 6, 0x08 >> 4);
+	CU_ASSERT_EQUAL(panel[384] >> 6, 0x3e & 3);
+	CU_ASSERT_EQUAL(panel[512] >> 6, 0x3e >> 2 & 3);
+	CU_ASSERT_EQUAL(panel[640] >> 6, 0x3e >> 4);
+	/* second block: 96 = 1.5 * 2^6, scale 2^4, again 6 */
+	CU_ASSERT_EQUAL(panel[768] & 0x3f, 0x1c);
+	CU_ASSERT_EQUAL(panel[1536], 127);
+	CU_ASSERT_EQUAL(panel[1536 + 1], 127 + 4);
+	CU_ASSERT_EQUAL(panel[1536 + 2], 0);
+	/* a block that holds no number has no scale; one of subnormals the smallest */
+	CU_ASSERT_EQUAL(panel[1536 + 4], 0xff);
+	CU_ASSERT_EQUAL(panel[1536 + 8], 0);
+	CU_ASSERT_EQUAL(panel[8] & 0x3f, 0);
+	/* 65504 = 1.999 * 2^15: scale 2^13, and saturates at 7.5 */
+	CU_ASSERT_EQUAL(panel[1536 + 12], 127 + 13);
+	CU_ASSERT_EQUAL(panel[12] & 0x3f, 0x1f);
+	CU_ASSERT_EQUAL(panel[1664], 0xaa);
+}
+
+/* Every code there is, and that what lies between two goes to the nearer or the even one. */
+static void test_e2m3(void)
+{
+	static const float numbers[32] = { 0, .125f,  .25f,  .375f,  .5f,  .625f,  .75f,  .875f,
+					   1, 1.125f, 1.25f, 1.375f, 1.5f, 1.625f, 1.75f, 1.875f,
+					   2, 2.25f,  2.5f,  2.75f,  3,	   3.25f,  3.5f,  3.75f,
+					   4, 4.5f,   5,     5.5f,   6,	   6.5f,   7,	  7.5f };
+
+	for (int i = 0; i < 32; i++) {
+		CU_ASSERT_EQUAL(qeff_e2m3_of(numbers[i]), i);
+		CU_ASSERT_EQUAL(qeff_e2m3_of(-numbers[i]) & 0x1f, i);
+		CU_ASSERT_EQUAL((float)qeff_e2m3_eighths((uint8_t)i), numbers[i] * 8);
+		CU_ASSERT_EQUAL((float)qeff_e2m3_eighths((uint8_t)(i | 0x20)), numbers[i] * -8);
+		if (i == 31)
+			break;
+		float middle = (numbers[i] + numbers[i + 1]) / 2;
+
+		CU_ASSERT_EQUAL(qeff_e2m3_of(middle), i + i % 2);
+		CU_ASSERT_EQUAL(qeff_e2m3_of(nextafterf(middle, 0)), i);
+		CU_ASSERT_EQUAL(qeff_e2m3_of(nextafterf(middle, 9)), i + 1);
+	}
+	CU_ASSERT_EQUAL(qeff_e2m3_of(7.99f), 31);
+	CU_ASSERT_EQUAL(qeff_e2m3_of(-100), 63);
+	CU_ASSERT_EQUAL(qeff_mxint8_of(1.984375f), 127);
+	CU_ASSERT_EQUAL(qeff_mxint8_of(1.9999f), 127);
+	CU_ASSERT_EQUAL(qeff_mxint8_of(-1.9999f), -127);
+	CU_ASSERT_EQUAL(qeff_mxint8_of(0.0078125f), 0);
+	CU_ASSERT_EQUAL(qeff_mxint8_of(0.0234375f), 2);
+	CU_ASSERT_EQUAL(qeff_e8m0_to_f32(0), 0x1p-127f);
+	CU_ASSERT_EQUAL(qeff_e8m0_to_f32(127), 1);
+	CU_ASSERT_EQUAL(qeff_e8m0_to_f32(254), 0x1p127f);
+	CU_ASSERT(isnan(qeff_e8m0_to_f32(255)));
+	CU_ASSERT_EQUAL(qeff_e8m0_inverse(0), 0x1p127f);
+	CU_ASSERT_EQUAL(qeff_e8m0_inverse(254), 0x1p-127f);
+}
+
 static void test_rows_from_anywhere(void)
 {
 	struct qeff_nsp_weights w = { .input_stride = 4, .type = QEFF_NSP_F32 };
@@ -229,6 +313,8 @@ static const struct unit_test tests[] = {
 	{ "every element of odd shapes", test_elements },
 	{ "int8 within half a step", test_int8_elements },
 	{ "int8 of odd values", test_int8_odd_values },
+	{ "MXFP6 bytes", test_mxfp6_bytes },
+	{ "E2M3, E8M0 and MXINT8", test_e2m3 },
 	{ "rows from anywhere", test_rows_from_anywhere },
 };
 QEFF_UNIT_MAIN("nsp_pack", tests)

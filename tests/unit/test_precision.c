@@ -18,15 +18,22 @@
  * follows is another text then, and is not compared. */
 #define MARGIN 0.01f
 
-static const struct {
+struct precision {
 	enum qeff_lower_precision precision;
 	const char *name;
-	double error; /* of the largest magnitude; int8 is judged by its cosine */
+	double error; /* of the largest magnitude; those of few bits are judged by their cosine */
 	double cosine;
-} precisions[] = {
-	{ QEFF_LOWER_FP16, "fp16", 5e-3, 0.9999 },
-	{ QEFF_LOWER_BF16, "bf16", 1e-2, 0.9999 },
-	{ QEFF_LOWER_INT8, "int8", 1, 0.999 },
+	float margin; /* see MARGIN */
+	bool mxfp6, mxint8;
+};
+
+static const struct precision precisions[] = {
+	{ QEFF_LOWER_FP16, "fp16", 5e-3, 0.9999, MARGIN, false, false },
+	{ QEFF_LOWER_BF16, "bf16", 1e-2, 0.9999, MARGIN, false, false },
+	{ QEFF_LOWER_INT8, "int8", 1, 0.999, MARGIN, false, false },
+	{ QEFF_LOWER_FP16, "mxfp6", 1, 0.99, 0.5f, true, false },
+	{ QEFF_LOWER_FP32, "mxint8 KV cache", 2e-2, 0.9999, MARGIN, false, true },
+	{ QEFF_LOWER_FP16, "mxfp6 and mxint8", 1, 0.99, 0.5f, true, true },
 };
 #define PRECISIONS (sizeof(precisions) / sizeof(precisions[0]))
 
@@ -78,14 +85,15 @@ static void check_numbers(size_t precision, const char *what, const float *got,
 	CU_ASSERT(fits);
 }
 
-static struct lowered *open_full(const char *model, enum qeff_lower_precision precision,
+static struct lowered *open_full(const char *model, const struct precision *precision,
 				 uint32_t batch, uint32_t length)
 {
 	struct lowered_options options = { .num_nsps = 4,
 					   .batch = batch,
 					   .seqs = { length },
 					   .num_seqs = 1,
-					   .precision = precision };
+					   .precision = precision->precision,
+					   .mxfp6_products = precision->mxfp6 };
 
 	return lowered_open(model, &options);
 }
@@ -100,7 +108,7 @@ static void check_logits(const char *model, size_t precision)
 	reference_open(&reference, model);
 	ids = reference_tensor(&reference, "input_ids");
 	length = (uint32_t)ids->dims[1];
-	m = open_full(model, precisions[precision].precision, 1, length);
+	m = open_full(model, &precisions[precision], 1, length);
 	memcpy(lowered_at(m, "input_ids"), ids->data, length * 8);
 	memcpy(lowered_at(m, "attention_mask"),
 	       reference_tensor(&reference, "attention_mask")->data, length * 8);
@@ -114,7 +122,7 @@ static void check_logits(const char *model, size_t precision)
 
 static void check_hidden_states(size_t precision)
 {
-	struct lowered *m = open_full(BERT, precisions[precision].precision, 4, 20);
+	struct lowered *m = open_full(BERT, &precisions[precision], 4, 20);
 	const struct qeff_checkpoint_tensor *ids, *mask;
 	const float *hidden, *got = lowered_at(m, "last_hidden_state");
 	float live[80 * 128], expected[80 * 128];
@@ -172,7 +180,7 @@ static void feed(struct lowered *m, uint32_t spec, const int64_t *ids, uint32_t 
 	CU_ASSERT_EQUAL(lowered_run(m, spec), QEFF_NSP_FAULT_NONE);
 }
 
-static struct lowered *open_cached(const char *model, enum qeff_lower_precision precision,
+static struct lowered *open_cached(const char *model, const struct precision *precision,
 				   uint32_t nsps, uint32_t batch, uint32_t prefill)
 {
 	struct lowered_options options = { .num_nsps = nsps,
@@ -180,7 +188,9 @@ static struct lowered *open_cached(const char *model, enum qeff_lower_precision 
 					   .positions = 128,
 					   .seqs = { prefill, 1 },
 					   .num_seqs = 2,
-					   .precision = precision };
+					   .precision = precision->precision,
+					   .mxfp6_products = precision->mxfp6,
+					   .mxint8_kv_cache = precision->mxint8 };
 
 	return lowered_open(model, &options);
 }
@@ -212,7 +222,7 @@ static uint32_t greedy(const float *logits, uint32_t vocab)
 static void check_continuation(const char *model, size_t precision)
 {
 	const struct qeff_checkpoint_tensor *next, *margin;
-	struct lowered *m = open_cached(model, precisions[precision].precision, 16, 1, 32);
+	struct lowered *m = open_cached(model, &precisions[precision], 16, 1, 32);
 	struct reference reference;
 	uint32_t at;
 
@@ -225,15 +235,32 @@ static void check_continuation(const char *model, size_t precision)
 		float lead = ((const float *)margin->data)[i];
 
 		if (greedy(lowered_at(m, "logits"), m->info.vocab) != *id) {
-			if (lead >= MARGIN)
+			if (lead >= precisions[precision].margin)
 				printf("\n%s, %s, %s: token %u differs, margin %.3f\n",
 				       getenv("QEFF_ISA"), precisions[precision].name, model, i,
 				       (double)lead);
-			CU_ASSERT(lead < MARGIN);
+			CU_ASSERT(lead < precisions[precision].margin);
 			break;
 		}
 		feed(m, 1, id, 1, at++);
 	}
+	lowered_close(m);
+	safetensors_close(&reference.file);
+}
+
+/* The last prompt token's logits, from keys and values that went through the cache. */
+static void check_cached_logits(const char *model, size_t precision)
+{
+	struct lowered *m = open_cached(model, &precisions[precision], 4, 1, 8);
+	struct reference reference;
+	uint32_t length;
+
+	reference_open(&reference, model);
+	length = prefill(m, &reference);
+	check_numbers(precision, "cached logits", lowered_at(m, "logits"),
+		      (const float *)reference_tensor(&reference, "logits")->data +
+			      (size_t)(length - 1) * m->info.vocab,
+		      m->info.vocab);
 	lowered_close(m);
 	safetensors_close(&reference.file);
 }
@@ -244,6 +271,8 @@ static void greedy_is_the_references(void)
 		if (!choose_isa(i))
 			continue;
 		for (size_t p = 0; p < PRECISIONS; p++) {
+			check_cached_logits(LLAMA, p);
+			check_cached_logits(ROPE, p);
 			check_continuation(LLAMA, p);
 			check_continuation(ROPE, p);
 		}
@@ -264,9 +293,8 @@ static void bits_do_not_depend_on_surroundings(void)
 	for (size_t p = 0; p < PRECISIONS; p++) {
 		first = NULL;
 		for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
-			struct lowered *m =
-				open_cached(LLAMA, precisions[p].precision, cuts[i].nsps,
-					    cuts[i].batch, cuts[i].prefill);
+			struct lowered *m = open_cached(LLAMA, &precisions[p], cuts[i].nsps,
+							cuts[i].batch, cuts[i].prefill);
 			size_t bytes = m->info.vocab * sizeof(float);
 
 			prefill(m, &reference);
@@ -296,20 +324,35 @@ static uint32_t types_of(const struct lowered *m, const char *name)
 static void types(void)
 {
 	static const struct {
-		enum qeff_lower_precision precision;
+		struct precision precision;
 		uint32_t product, embedding; /* the checkpoint is f16, the head is tied */
 		uint8_t state;
 	} rows[] = {
-		{ QEFF_LOWER_FP32, 1u << QEFF_NSP_F16, 1u << QEFF_NSP_F16, QEFF_NSP_F32 },
-		{ QEFF_LOWER_FP16, 1u << QEFF_NSP_F16, 1u << QEFF_NSP_F16, QEFF_NSP_F16 },
-		{ QEFF_LOWER_BF16, 1u << QEFF_NSP_BF16, 1u << QEFF_NSP_BF16, QEFF_NSP_F16 },
-		{ QEFF_LOWER_INT8, 1u << QEFF_NSP_I8, 1u << QEFF_NSP_I8 | 1u << QEFF_NSP_F16,
+		{ { .precision = QEFF_LOWER_FP32 },
+		  1u << QEFF_NSP_F16,
+		  1u << QEFF_NSP_F16,
+		  QEFF_NSP_F32 },
+		{ { .precision = QEFF_LOWER_FP16 },
+		  1u << QEFF_NSP_F16,
+		  1u << QEFF_NSP_F16,
 		  QEFF_NSP_F16 },
+		{ { .precision = QEFF_LOWER_BF16 },
+		  1u << QEFF_NSP_BF16,
+		  1u << QEFF_NSP_BF16,
+		  QEFF_NSP_F16 },
+		{ { .precision = QEFF_LOWER_INT8 },
+		  1u << QEFF_NSP_I8,
+		  1u << QEFF_NSP_I8 | 1u << QEFF_NSP_F16,
+		  QEFF_NSP_F16 },
+		{ { .precision = QEFF_LOWER_FP16, .mxfp6 = true, .mxint8 = true },
+		  1u << QEFF_NSP_MXFP6,
+		  1u << QEFF_NSP_MXFP6 | 1u << QEFF_NSP_F16,
+		  QEFF_NSP_MXINT8 },
 	};
 	uint64_t state_bytes = 0;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct lowered *m = open_cached(LLAMA, rows[i].precision, 4, 1, 32);
+		struct lowered *m = open_cached(LLAMA, &rows[i].precision, 4, 1, 32);
 
 		CU_ASSERT_EQUAL(types_of(m, "model.layers.3.self_attn.q_proj.weight"),
 				rows[i].product);
@@ -319,7 +362,12 @@ static void types(void)
 			CU_ASSERT_EQUAL(m->l->states[s].type, rows[i].state);
 		if (!i)
 			state_bytes = m->l->states[0].bytes;
-		CU_ASSERT_EQUAL(m->l->states[0].bytes * (i ? 2 : 1), state_bytes);
+		/* 32 numbers a row: 128 bytes, 64, or 33 */
+		CU_ASSERT_EQUAL(m->l->states[0].bytes * 128 /
+					(rows[i].state == QEFF_NSP_F32	 ? 128
+					 : rows[i].state == QEFF_NSP_F16 ? 64
+									 : 33),
+				state_bytes);
 		lowered_close(m);
 	}
 }
@@ -335,6 +383,7 @@ static void exceptions(void)
 	options.fp32_nodes = "*";
 	for (size_t p = 0; p < PRECISIONS; p++) {
 		options.precision = precisions[p].precision;
+		options.mxfp6_products = precisions[p].mxfp6;
 		m = lowered_open(LLAMA, &options);
 		CU_ASSERT_EQUAL_FATAL(m->constants.size_bytes, exact->constants.size_bytes);
 		CU_ASSERT_EQUAL(
@@ -344,6 +393,7 @@ static void exceptions(void)
 	}
 	/* Some: they alone. */
 	options.precision = QEFF_LOWER_INT8;
+	options.mxfp6_products = false;
 	options.fp32_nodes = "model.layers.[03].*_proj";
 	m = lowered_open(LLAMA, &options);
 	CU_ASSERT_EQUAL(types_of(m, "model.layers.0.self_attn.v_proj.weight"), 1u << QEFF_NSP_F16);
