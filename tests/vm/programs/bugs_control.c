@@ -228,12 +228,15 @@ void bug_room(void)
 	uint8_t *data = backwards(1000, 1);
 	uint32_t count = 3;
 	int fd = open_node();
+	long messages;
 
 	check("memory", data);
 	if (!data)
 		return;
+	messages = card_counter("control_messages");
 	expect("a long transfer and what follows it", 0, load(fd, data, 1000 * 4096, &count));
 	expect("both were answered", 2, (int)count);
+	expect("messages", 1, (int)(card_counter("control_messages") - messages));
 	close(fd);
 }
 
