@@ -24,7 +24,7 @@ fi
 need flock debootstrap unshare
 unshare --mount true 2>/dev/null || skip "no mount namespace can be had here, and QEMU lives in one"
 
-in_root_quiet() { (in_root "$@" 9>&- >&2); }
+in_root_quiet() { (in_root "$@" 9>&- >>"$cache/debootstrap.log" 2>&1); }
 
 lock root
 if [ ! -f "$root/complete" ]; then
