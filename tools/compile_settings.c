@@ -13,9 +13,9 @@
 #define EXIT_USAGE 2
 
 static const char usage[] =
-	"Usage: qeff-compile MODEL_DIR -o OUT.qpc [options]\n"
+	"Usage: qeff-compile MODEL_DIR [-o OUT.qpc] [options]\n"
 	"Compiles a Hugging Face checkpoint (config.json, safetensors) into a package.\n"
-	"  -o, --output FILE          the package\n"
+	"  -o, --output FILE          the package (default: one in the cache)\n"
 	"      --num-cores N          NSPs to run on, 1 to 16 (default 16)\n"
 	"      --batch-size B         sequences side by side (default 1)\n"
 	"Models that generate text:\n"
@@ -34,14 +34,16 @@ static const char usage[] =
 	"      --config FILE          a JSON file with any of these options\n"
 	"      --onnx DIR             also writes the transformed model as ONNX\n"
 	"      --json                 prints the summary as one JSON object\n"
-	"  -h, --help                 this page\n"
-	"      --help-all             the options that are not on it\n"
-	"      --list-architectures   prints those that can be compiled: name, model_type,\n"
-	"                             task\n"
+	"  -h, --help                 this page (--help-all: the other options)\n"
 	"      --version              prints the version\n";
 
 static const char usage_of_the_rest[] =
 	"The options of qeff-compile that are not on --help:\n"
+	"      --list-architectures   what can be compiled: name, model_type, task\n"
+	"      --no-cache             compiles even if the package is in the cache\n"
+	"      --cache list           what is in the cache\n"
+	"      --cache prune          removes what no model or compiler matches any more\n"
+	"      --cache clear          removes everything\n"
 	"Models that generate text:\n"
 	"      --kv-cache-batch-size N\n"
 	"                             with --full-batch-size: slots of the KV cache, of\n"
@@ -215,6 +217,8 @@ enum {
 	FP32_NODES,
 	JSON,
 	HELP_ALL,
+	NO_CACHE,
+	CACHE,
 	LIST_ARCHITECTURES,
 	VERSION,
 	FIRST_TABLE
@@ -253,6 +257,8 @@ static const struct {
 	{ "json", OWN, JSON },
 	{ "help", OWN, 'h' },
 	{ "help-all", OWN, HELP_ALL },
+	{ "no-cache", OWN, NO_CACHE },
+	{ "cache", OWN, CACHE },
 	{ "list-architectures", OWN, LIST_ARCHITECTURES },
 	{ "version", OWN, VERSION },
 };
@@ -261,10 +267,10 @@ static const struct {
 
 static bool takes_value(size_t i)
 {
-	return options[i].kind == FLAG	? false
-	       : options[i].kind != OWN ? true
-					: options[i].at <= FP32_NODES && options[i].at >= CONFIG &&
-						  options[i].at != NORMALIZE;
+	if (options[i].kind != OWN)
+		return options[i].kind != FLAG;
+	return options[i].at == CONFIG || options[i].at == POOLING || options[i].at == PRECISION ||
+	       options[i].at == FP32_NODES || options[i].at == CACHE;
 }
 
 static int take_table(size_t i, struct settings *s)
@@ -308,6 +314,15 @@ static int take_option(int option, struct settings *s)
 		return take_fp32_nodes(optarg, s);
 	case JSON:
 		s->json = true;
+		return 0;
+	case NO_CACHE:
+		s->anew = true;
+		return 0;
+	case CACHE:
+		s->cache = optarg;
+		if (strcmp(optarg, "list") && strcmp(optarg, "prune") && strcmp(optarg, "clear"))
+			return usage_error("--cache is list, prune or clear, found \"%.40s\"",
+					   optarg);
 		return 0;
 	default:
 		if (option >= FIRST_TABLE)
@@ -373,12 +388,14 @@ int compile_settings_read(int argc, char **argv, struct settings *s)
 	if (s->options.num_cores > QEFF_COMPILE_MAX_CORES)
 		return usage_error("--num-cores is 1 to %d, found %u", QEFF_COMPILE_MAX_CORES,
 				   s->options.num_cores);
+	if (s->cache)
+		return optind == argc ? -1 : usage_error("--cache takes no model");
 	if (optind + 1 != argc)
 		return usage_error(optind == argc ? "a model's folder is missing"
 						  : "one model's folder at a time");
 	s->options.model_dir = argv[optind];
-	if (!s->options.output)
-		return usage_error("where the package goes is missing: -o OUT.qpc");
+	if (s->options.onnx_dir && !s->options.output)
+		return usage_error("--onnx goes with -o OUT.qpc");
 	return -1;
 }
 

@@ -15,6 +15,8 @@ struct settings {
 	size_t num_fp32_nodes;
 	struct qeff_compile_config *config;
 	bool json;
+	bool anew;
+	const char *cache; /* what to do with it instead of compiling */
 };
 
 /* -1: go on; else the exit status. What went wrong has been said. */

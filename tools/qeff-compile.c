@@ -185,36 +185,130 @@ static int print_json(const struct settings *settings, const struct qeff_compile
 	return rc;
 }
 
-int main(int argc, char **argv)
+/* ---- the cache ---- */
+
+struct listing {
+	bool as_json;
+	json_t *entries;
+};
+
+static void list_entry(void *user, const struct qeff_compile_cache_entry *e)
+{
+	struct listing *listing = user;
+	char size[32], made[32] = "-";
+	time_t time = (time_t)e->made;
+	struct tm tm;
+
+	if (listing->as_json) {
+		json_array_append_new(listing->entries,
+				      json_pack("{ss ss ss sI sI sb}", "name", e->name, "model",
+						e->model, "package", e->package, "bytes",
+						(json_int_t)e->bytes, "made", (json_int_t)e->made,
+						"current", (int)e->current));
+		return;
+	}
+	if (e->made && localtime_r(&time, &tm))
+		strftime(made, sizeof(made), "%Y-%m-%d %H:%M", &tm);
+	printf("%-10s %-16s %-8s %s\n", size_text(e->bytes, size), made,
+	       !e->bytes    ? "no whole"
+	       : e->current ? "current"
+			    : "stale",
+	       e->package);
+}
+
+static int run_cache(const struct settings *settings)
+{
+	struct listing listing = { .as_json = settings->json, .entries = json_array() };
+	struct qeff_error err = { 0 };
+	uint32_t entries = 0;
+	uint64_t bytes = 0;
+	char size[32];
+	int rc;
+
+	if (!strcmp(settings->cache, "list")) {
+		rc = qeff_compile_cache_list(list_entry, &listing, &err);
+		if (!rc && settings->json)
+			json_dumpf(listing.entries, stdout, JSON_INDENT(1));
+	} else {
+		rc = qeff_compile_cache_prune(!strcmp(settings->cache, "clear"), &entries, &bytes,
+					      &err);
+		if (!rc && settings->json)
+			printf("{\"removed\": %" PRIu32 ", \"bytes\": %" PRIu64 "}", entries,
+			       bytes);
+		else if (!rc)
+			printf("removed %" PRIu32 ", %s", entries, size_text(bytes, size));
+	}
+	if (!rc && (settings->json || strcmp(settings->cache, "list")))
+		putchar('\n');
+	json_decref(listing.entries);
+	if (rc)
+		fprintf(stderr, "qeff-compile: %s\n", err.message);
+	return rc;
+}
+
+static void print_hit(const struct settings *settings)
+{
+	json_t *root;
+
+	if (!settings->json) {
+		printf("%s: from the cache\n", settings->options.output);
+		return;
+	}
+	root = json_pack("{ss sb}", "package", settings->options.output, "cached", 1);
+	if (root)
+		json_dumpf(root, stdout, JSON_INDENT(1));
+	json_decref(root);
+	putchar('\n');
+}
+
+static int compile(struct settings *settings)
 {
 	struct qeff_compile_summary summary = { 0 };
-	struct settings settings = { 0 };
 	struct qeff_error err = { 0 };
 	struct progress progress = { 0 };
+	char *package = NULL;
+	bool hit = false;
+	int rc;
+
+	if (isatty(STDERR_FILENO)) {
+		settings->options.progress = show_progress;
+		settings->options.user = &progress;
+	}
+	if (settings->options.output)
+		rc = qeff_compile(&settings->options, &summary, &err);
+	else
+		rc = qeff_compile_cached(&settings->options, settings->anew, &package, &hit,
+					 &summary, &err);
+	clear_line(&progress);
+	if (rc) {
+		fprintf(stderr, "qeff-compile: %s\n", err.message);
+		return rc;
+	}
+	if (package)
+		settings->options.output = package;
+	for (uint32_t i = 0; i < summary.num_warnings; i++)
+		fprintf(stderr, "qeff-compile: warning: %s\n", summary.warnings[i]);
+	if (hit)
+		print_hit(settings);
+	else if (settings->json)
+		rc = print_json(settings, &summary);
+	else
+		print_summary(settings, &summary);
+	qeff_compile_summary_free(&summary);
+	free(package);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings = { 0 };
 	int rc = compile_settings_read(argc, argv, &settings);
 
 	if (rc >= 0) {
 		compile_settings_free(&settings);
 		return rc;
 	}
-	if (isatty(STDERR_FILENO)) {
-		settings.options.progress = show_progress;
-		settings.options.user = &progress;
-	}
-	rc = qeff_compile(&settings.options, &summary, &err);
-	clear_line(&progress);
-	if (rc) {
-		fprintf(stderr, "qeff-compile: %s\n", err.message);
-		compile_settings_free(&settings);
-		return EXIT_FAILURE;
-	}
-	for (uint32_t i = 0; i < summary.num_warnings; i++)
-		fprintf(stderr, "qeff-compile: warning: %s\n", summary.warnings[i]);
-	if (settings.json)
-		rc = print_json(&settings, &summary);
-	else
-		print_summary(&settings, &summary);
-	qeff_compile_summary_free(&summary);
+	rc = settings.cache ? run_cache(&settings) : compile(&settings);
 	compile_settings_free(&settings);
 	if (fflush(stdout) || ferror(stdout)) {
 		fprintf(stderr, "qeff-compile: standard output: %s\n", strerror(errno));

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct qeff_auto_model {
 	char *model_dir;
@@ -19,7 +18,6 @@ struct qeff_auto_model {
 	struct qeff_auto_options options;
 	struct qeff_tokenizer *tokenizer;
 	char *package;
-	char *temporary; /* folder that holds the package, if it is ours */
 	struct qeff_session *session;
 	struct qeff_embedder *embedder;
 	struct qeff_generator *generator;
@@ -52,14 +50,8 @@ static void unload(struct qeff_auto_model *model)
 static void drop_package(struct qeff_auto_model *model)
 {
 	unload(model);
-	if (model->temporary) {
-		unlink(model->package);
-		rmdir(model->temporary);
-	}
 	free(model->package);
-	free(model->temporary);
 	model->package = NULL;
-	model->temporary = NULL;
 }
 
 int qeff_auto_model_from_pretrained(const char *model_dir, const struct qeff_auto_options *options,
@@ -97,42 +89,11 @@ void qeff_auto_model_free(struct qeff_auto_model *model)
 	free(model);
 }
 
-/* A name for the package: the caller's, or one in a folder of our own. */
-static int name_package(struct qeff_auto_model *model, const char *output, struct qeff_error *err)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	if (output) {
-		model->package = strdup(output);
-		return model->package ? 0 : fail(err, -ENOMEM, "out of memory");
-	}
-	if (asprintf(&model->temporary, "%s/qeff-XXXXXX", tmp && *tmp ? tmp : "/tmp") < 0) {
-		model->temporary = NULL;
-		return fail(err, -ENOMEM, "out of memory");
-	}
-	if (!mkdtemp(model->temporary)) {
-		int code = -errno;
-
-		fail(err, code, "%s: cannot make a folder for the package: %s", model->temporary,
-		     strerror(-code));
-		free(model->temporary);
-		model->temporary = NULL;
-		return code;
-	}
-	if (asprintf(&model->package, "%s/programqpc.bin", model->temporary) < 0) {
-		model->package = NULL;
-		rmdir(model->temporary);
-		free(model->temporary);
-		model->temporary = NULL;
-		return fail(err, -ENOMEM, "out of memory");
-	}
-	return 0;
-}
-
 int qeff_auto_model_compile(struct qeff_auto_model *model,
 			    const struct qeff_compile_options *options, struct qeff_error *err)
 {
 	struct qeff_compile_options o = { 0 };
+	bool hit;
 	int ret;
 
 	if (options)
@@ -142,14 +103,17 @@ int qeff_auto_model_compile(struct qeff_auto_model *model,
 		o.pooling = model->options.pooling;
 	if (o.normalize == QEFF_COMPILE_NORMALIZE_DEFAULT)
 		o.normalize = model->options.normalize;
+	if (o.precision == QEFF_COMPILE_FP32)
+		o.precision = model->options.precision;
 	drop_package(model);
-	ret = name_package(model, o.output, err);
-	if (ret)
-		return ret;
-	o.output = model->package;
+	if (!o.output)
+		return qeff_compile_cached(&o, false, &model->package, &hit, NULL, err);
 	ret = qeff_compile(&o, NULL, err);
-	if (ret)
-		drop_package(model);
+	if (!ret) {
+		model->package = strdup(o.output);
+		if (!model->package)
+			ret = fail(err, -ENOMEM, "out of memory");
+	}
 	return ret;
 }
 

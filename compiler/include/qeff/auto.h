@@ -30,11 +30,13 @@ struct qeff_auto_model;
  * struct qeff_auto_options - how to take a checkpoint; all zero is as the checkpoint says
  * @pooling: of an encoder's rows
  * @normalize: of the pooled vector
+ * @precision: of matrix products
  * @device: the card to run on, as in qeff_device_open(); NULL for the default
  */
 struct qeff_auto_options {
 	enum qeff_compile_pooling pooling;
 	enum qeff_compile_normalize normalize;
+	enum qeff_compile_precision precision;
 	const char *device;
 };
 
@@ -51,15 +53,15 @@ QEFF_API int qeff_auto_model_from_pretrained(const char *model_dir,
 					     const struct qeff_auto_options *options,
 					     struct qeff_auto_model **model,
 					     struct qeff_error *err);
-/* NULL is fine. A package that was compiled to a temporary file goes with the model. */
+/* NULL is fine. The package stays. */
 QEFF_API void qeff_auto_model_free(struct qeff_auto_model *model);
 
 /**
  * qeff_auto_model_compile - make the package
  * @model: the model
  * @options: as for qeff_compile(), or NULL for the defaults; model_dir is the model's; pooling and
- *normalize are the model's where they are DEFAULT here. Without an output, the package is a
- *temporary file
+ *	     normalize are the model's where they are DEFAULT here, as is precision where it is
+ *	     FP32. Without an output the package is one in the cache (qeff_compile_cached())
  * @err: why it failed, or NULL
  *
  * Compiling again replaces the package and ends the use of the one before.

@@ -293,6 +293,55 @@ QEFF_API int qeff_compile(const struct qeff_compile_options *options,
 /* Frees what it points to and zeroes it. A zeroed summary is fine. */
 QEFF_API void qeff_compile_summary_free(struct qeff_compile_summary *summary);
 
+/**
+ * qeff_compile_cached - compile into the cache, unless the package is there
+ * @options: what and how; @output is not used, @onnx_dir is NULL
+ * @anew: compile even if it is there
+ * @package: receives the package's path; free it with free(). It stays where it is until it is
+ * pruned
+ * @hit: whether it was there
+ * @summary: what was made, as for qeff_compile(); all zero if the package was there. Or NULL
+ * @err: why it failed, or NULL
+ *
+ * The cache is in $QEFF_HOME, else in qeff/ of $XDG_CACHE_HOME or ~/.cache. A package is found
+ * again if compiler, options and the model's files (by name, size, times and inode) are what they
+ * were. Any number of processes may do this at once: of those that want the same package one
+ * compiles, the others wait. What a compiler that died has left is not taken for a package.
+ *
+ * Returns as qeff_compile().
+ */
+QEFF_API int qeff_compile_cached(const struct qeff_compile_options *options, bool anew,
+				 char **package, bool *hit, struct qeff_compile_summary *summary,
+				 struct qeff_error *err);
+
+/**
+ * struct qeff_compile_cache_entry - a package in the cache
+ * @name: of its folder
+ * @model: the model's folder
+ * @package: path
+ * @bytes: length; 0 if there is no whole package
+ * @made: seconds since the epoch
+ * @current: whether it can be found again: compiler and model are what they were
+ */
+struct qeff_compile_cache_entry {
+	const char *name;
+	const char *model;
+	const char *package;
+	uint64_t bytes;
+	int64_t made;
+	bool current;
+};
+
+/* Tells @visit of every package in the cache; what it is given lives during the call. */
+QEFF_API int qeff_compile_cache_list(void (*visit)(void *user,
+						   const struct qeff_compile_cache_entry *entry),
+				     void *user, struct qeff_error *err);
+
+/* Removes what can never be found again, or @all; not what is being made. @entries, @bytes: how
+ * much that was. */
+QEFF_API int qeff_compile_cache_prune(bool all, uint32_t *entries, uint64_t *bytes,
+				      struct qeff_error *err);
+
 #ifdef __cplusplus
 }
 #endif

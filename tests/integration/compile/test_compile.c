@@ -406,6 +406,34 @@ static void the_summary_as_json(void)
 	nftw(path("onnx"), remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Without -o the package goes into the cache, and the second time it comes from there. */
+static void the_cache(void)
+{
+	char out[8192];
+	json_t *json;
+
+	setenv("QEFF_HOME", path("home"), 1);
+	CU_ASSERT_EQUAL(run(out, sizeof(out), false, "%s --json --ctx-len 32", model(LLAMA)), 0);
+	json = json_loads(out, 0, NULL);
+	CU_ASSERT_EQUAL(access(json_string_value(json_object_get(json, "package")), R_OK), 0);
+	CU_ASSERT_PTR_NOT_NULL(json_object_get(json, "operations"));
+	json_decref(json);
+	CU_ASSERT_EQUAL(run(out, sizeof(out), false, "%s --ctx-len 32", model(LLAMA)), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(out, "programqpc.bin: from the cache"));
+	CU_ASSERT_EQUAL(run(out, sizeof(out), false, "%s --ctx-len 32 --no-cache", model(LLAMA)),
+			0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(out, "transforms:"));
+	CU_ASSERT_EQUAL(run(out, sizeof(out), false, "--cache list"), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(out, "current"));
+	CU_ASSERT_EQUAL(run(out, sizeof(out), false, "--cache prune"), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(out, "removed 0"));
+	CU_ASSERT_EQUAL(run(out, sizeof(out), false, "--cache clear --json"), 0);
+	json = json_loads(out, 0, NULL);
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(json, "removed")), 1);
+	json_decref(json);
+	unsetenv("QEFF_HOME");
+}
+
 static void help_and_version(void)
 {
 	char out[8192];
@@ -430,7 +458,9 @@ static void wrong_use_is_told(void)
 		int status;
 		const char *says;
 	} cases[] = {
-		{ LLAMA, "", 2, "-o OUT.qpc" },
+		{ LLAMA, "--onnx @", 2, "-o OUT.qpc" },
+		{ LLAMA, "--cache list", 2, "takes no model" },
+		{ "", "--cache empty", 2, "list, prune or clear" },
 		{ "", "-o @", 2, "folder is missing" },
 		{ LLAMA, "-o @ --num-cores 17", 2, "1 to 16" },
 		{ LLAMA, "-o @ --num-cores 0", 2, "positive number" },
@@ -639,6 +669,7 @@ static const struct unit_test tests[] = {
 	{ "lengths of the cache", lengths_of_the_cache },
 	{ "an encoder pools as its files say", an_encoder_pools_as_its_files_say },
 	{ "the summary as JSON", the_summary_as_json },
+	{ "the cache", the_cache },
 	{ "help and version", help_and_version },
 	{ "wrong use is told", wrong_use_is_told },
 	{ "an older package survives failure", an_older_package_survives_failure },
