@@ -445,6 +445,10 @@ static void help_and_version(void)
 	CU_ASSERT(lines > 10 && lines <= 24);
 	for (char *line = strtok(out, "\n"); line; line = strtok(NULL, "\n"))
 		CU_ASSERT(strlen(line) <= 80);
+	CU_ASSERT_EQUAL(run(out, sizeof(out), false, "--list-architectures"), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(out, "LlamaForCausalLM"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(out, "gpt_oss"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(out, "text-classification"));
 	CU_ASSERT_EQUAL(run(out, sizeof(out), false, "--version"), 0);
 	CU_ASSERT_STRING_EQUAL(out, "qeff-compile " QEFF_VERSION "\n");
 }
