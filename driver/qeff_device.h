@@ -109,6 +109,7 @@ struct qeff_dbc {
 	u32 rsp_head; /* ours */
 	u32 rsp_told; /* it, as last written */
 	ktime_t last_rsp;
+	u32 device_us; /* that the card took for the last buffer */
 	u16 next_id;
 	struct list_head queue; /* buffers, in order of submission */
 	u32 queued;		/* buffers in it */

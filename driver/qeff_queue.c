@@ -24,11 +24,14 @@
 #define QEFF_DRAIN_BATCH 32
 /* Interrupts in a row that bring nothing until a channel is polled instead. */
 #define QEFF_STORM 10000
-/* Responses that are this close to each other are looked for: how often, and how many times in
- * vain. */
-#define QEFF_DENSE_US 3000
-#define QEFF_LOOK_US  50
-#define QEFF_LOOKS    32
+/*
+ * Responses that are this close to each other are looked for: three times in the time that the card
+ * took for the last buffer, within bounds; and for how long in vain.
+ */
+#define QEFF_DENSE_US	 3000
+#define QEFF_LOOK_MIN_US 25U
+#define QEFF_LOOK_MAX_US 200U
+#define QEFF_LINGER_US	 2400
 
 /* ---- completion ---- */
 
@@ -40,6 +43,7 @@ static void qeff_queue_end(struct qeff_dbc *dbc, struct qeff_bo *bo, int status,
 	if (!bo->status)
 		bo->status = status;
 	bo->next.device_us = ktime_us_delta(now, bo->told);
+	WRITE_ONCE(dbc->device_us, bo->next.device_us);
 	bo->perf = bo->next;
 	bo->result = bo->status;
 	if (bo->status)
@@ -168,17 +172,19 @@ static int qeff_drain(struct qeff_dbc *dbc, bool hold)
 }
 
 /*
- * Looks for responses until none has come for a while, then waits for interrupts again. Looks are
+ * Looks for responses until none has come for a while, then waits for interrupts again. Sleeps are
  * counted, not time: a machine that stood still has not waited in vain.
  */
 static void qeff_linger(struct qeff_dbc *dbc)
 {
-	unsigned int looks = 0;
+	unsigned int slept = 0, us;
 	bool seen;
 	int n;
 
-	while (looks++ < QEFF_LOOKS) {
-		usleep_range(QEFF_LOOK_US, 2 * QEFF_LOOK_US);
+	while (slept < QEFF_LINGER_US) {
+		us = clamp(READ_ONCE(dbc->device_us) / 3, QEFF_LOOK_MIN_US, QEFF_LOOK_MAX_US);
+		usleep_range(us, us + us / 2);
+		slept += us;
 		spin_lock(&dbc->queue_lock);
 		seen = dbc->rsp && qeff_rsp_seen(dbc);
 		spin_unlock(&dbc->queue_lock);
@@ -188,7 +194,7 @@ static void qeff_linger(struct qeff_dbc *dbc)
 		if (n < 0)
 			return;
 		if (n)
-			looks = 0;
+			slept = 0;
 	}
 	qeff_drain(dbc, false);
 }
