@@ -13,14 +13,16 @@ static uint64_t keys_seen(const struct lower_spec *spec, const struct qeff_nsp_a
 	uint64_t sum = 0;
 
 	for (uint32_t row = begin; row < end; row++) {
-		uint32_t column = row % spec->seq;
-		uint64_t keys = p->causal ? column + 1 : spec->seq;
+		uint32_t column = row % spec->seq, behind = spec->seq - column - 1;
+		uint64_t keys = column + 1;
 
 		/* The chunk may stand anywhere in the context. */
 		if (p->from_state && spec->positions > spec->seq)
 			keys += (spec->positions - spec->seq) / 2;
 		if (p->window && keys > p->window)
 			keys = p->window;
+		if (!p->causal)
+			keys += p->window && behind >= p->window ? p->window - 1 : behind;
 		sum += keys;
 	}
 	return sum;
@@ -37,7 +39,11 @@ static struct qeff_lower_share attention(const struct qeff_lowering *l,
 	uint32_t group = p->heads / p->kv_heads;
 	uint64_t kv_heads = (tile->end - 1) / group - tile->begin / group + 1;
 	uint64_t last = end > begin ? keys_seen(spec, p, end - 1, end) : 0;
-	uint64_t key_bytes = columns * 4;
+	uint64_t key_bytes = columns * 4, products = columns;
+
+	/* products with embeddings of distances */
+	for (int i = 0; i < 2; i++)
+		products += op->relative[i].kind ? p->head_dim : 0;
 
 	if (p->from_state)
 		key_bytes = (uint64_t)l->states[op->state[0]].row_bytes +
@@ -45,7 +51,7 @@ static struct qeff_lower_share attention(const struct qeff_lowering *l,
 
 	/* Keys and values are read once for the rows of a tile, by the one that sees most. */
 	return (struct qeff_lower_share){
-		.macs = keys * heads * columns,
+		.macs = keys * heads * products,
 		.bytes = last * kv_heads * key_bytes + (end - begin) * heads * columns * 4,
 	};
 }

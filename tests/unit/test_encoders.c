@@ -173,6 +173,31 @@ static void computes_what_the_references_say(void)
 		}
 }
 
+/* What placement counts is what the executor counts, if every row lives. */
+static void costs_what_was_planned(void)
+{
+	static const char *const some[] = { "mpnet", "modernbert", "deberta-v2",
+					    "deberta-v2-keys" };
+
+	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
+		uint64_t planned = 0, done = 0;
+		struct encoding e;
+
+		encoding_open(&e, some[i], 1, 4, 0, 0);
+		for (uint32_t s = 0; s < e.seq; s++) {
+			((int64_t *)lowered_at(e.m, "input_ids"))[s] = 7;
+			((int64_t *)lowered_at(e.m, "attention_mask"))[s] = 1;
+		}
+		CU_ASSERT_EQUAL(lowered_run(e.m, 0), QEFF_NSP_FAULT_NONE);
+		for (uint32_t nsp = 0; nsp < 4; nsp++) {
+			planned += e.m->l->specs[0].share[nsp].macs;
+			done += lowered_stats(e.m)->nsp[nsp].macs;
+		}
+		CU_ASSERT_EQUAL(planned, done);
+		encoding_close(&e);
+	}
+}
+
 /* A sequence alone, with padding in front of it, has the bits that it has among others. */
 static void bits_do_not_depend_on_padding(void)
 {
@@ -462,6 +487,7 @@ static void refuses_what_it_does_not_handle(void)
 static const struct unit_test tests[] = {
 	{ "computes what the references say", computes_what_the_references_say },
 	{ "bits do not depend on padding", bits_do_not_depend_on_padding },
+	{ "costs what was planned", costs_what_was_planned },
 	{ "TextClassification", text_classification },
 	{ "FoldConstants", fold_constants },
 	{ "says what it left out", says_what_it_left_out },
