@@ -29,7 +29,7 @@ for order in 'qeff qaic' 'qaic qeff'; do
         sides="qeff:2:$second qaic:1:$first"
     fi
     # shellcheck disable=SC2086
-    if bench-driver "${BENCH_SECONDS:-2}" "${BENCH_ROUNDS:-5}" $sides >"/out/$1-first" 2>&1; then
+    if bench-driver "${BENCH_SECONDS:-2}" "${BENCH_ROUNDS:-7}" $sides >"/out/$1-first" 2>&1; then
         result=0
     else
         result=1
