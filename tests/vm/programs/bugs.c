@@ -130,6 +130,10 @@ uint8_t *backwards(size_t pages, unsigned int repeats)
 
 	if (fd < 0 || ftruncate(fd, (off_t)bytes))
 		return NULL;
+	/* memory is given in the order in which it is touched */
+	for (size_t i = 0; i < pages; i++)
+		if (pwrite(fd, "", 1, (off_t)(i * page)) != 1)
+			return NULL;
 	at = mmap(NULL, bytes * repeats, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	for (size_t i = 0; at != MAP_FAILED && i < pages * repeats; i++)
 		if (mmap(at + i * page, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,

@@ -322,23 +322,24 @@ static void *submit_blindly(void *arg)
 	return NULL;
 }
 
-/* Runs four threads on one channel. */
+/* Runs four threads on one channel, each with a buffer of so many slices. */
 static void submitters(struct client *c, struct submitter *s, unsigned int rounds,
-		       void *(*run)(void *))
+		       unsigned int slices, void *(*run)(void *))
 {
-	struct qaic_attach_slice_entry entries[8];
+	struct qaic_attach_slice_entry entries[CLIENT_QUEUE];
+	unsigned int bytes = 4096 / slices / 8 * 8;
 	pthread_t threads[4];
 
 	for (unsigned int i = 0; i < 4; i++) {
-		for (unsigned int k = 0; k < 8; k++)
+		for (unsigned int k = 0; k < slices; k++)
 			entries[k] = (struct qaic_attach_slice_entry){
-				.size = 512,
-				.offset = 512 * k,
-				.dev_addr = c->active.ddr_base + 4096 * i + 512 * k,
+				.size = bytes,
+				.offset = bytes * k,
+				.dev_addr = c->active.ddr_base + 4096 * i + bytes * k,
 			};
 		s[i] = (struct submitter){ .c = c, .rounds = rounds };
 		s[i].handle = bo_new(c->fd, 4096);
-		expect("attach", 0, client_attach(c, s[i].handle, 1, entries, 8));
+		expect("attach", 0, client_attach(c, s[i].handle, 1, entries, slices));
 	}
 	for (unsigned int i = 0; i < 4; i++)
 		pthread_create(&threads[i], NULL, run, &s[i]);
@@ -353,7 +354,7 @@ void bug_submitters(void)
 	struct client c;
 
 	expect("open", 0, client_open(&c));
-	submitters(&c, s, 250, submit);
+	submitters(&c, s, 250, 8, submit);
 	for (int i = 0; i < 4; i++) {
 		expect("executions", 0, s[i].ret);
 		expect("of them", 250, (int)s[i].ended);
@@ -413,7 +414,8 @@ void bug_perf_unsliced(void)
 	close(c.fd);
 }
 
-/* The card takes the channel away while four threads submit: nothing is queued behind its end. */
+/* The card takes the channel away while four threads submit: nothing is queued behind its end. As
+ * there is room for one of them, the others wait for the channel's lock all the time. */
 void bug_release(void)
 {
 	struct submitter s[4];
@@ -423,7 +425,7 @@ void bug_release(void)
 	for (int i = 0; i < 3; i++) {
 		expect("open", 0, client_open(&c));
 		plan("crash-nsp@doorbell#50");
-		submitters(&c, s, 0, submit_blindly);
+		submitters(&c, s, 0, 40, submit_blindly);
 		for (int k = 0; k < 4; k++) {
 			check("was told", s[k].ret == -EPIPE || s[k].ret == -EPERM);
 			/* the one who takes the channel may be about to do this himself */
@@ -436,7 +438,7 @@ void bug_release(void)
 		close(c.fd);
 	}
 	expect("open again", 0, client_open(&c));
-	submitters(&c, s, 20, submit);
+	submitters(&c, s, 20, 8, submit);
 	for (int k = 0; k < 4; k++)
 		expect("works again", 0, s[k].ret);
 	close(c.fd);
