@@ -9,7 +9,8 @@
 # boots: 2
 # seconds: 120
 # The system's memory goes to a disk, the machine is switched off, and a second boot reads it back: the card works in
-# what goes on, and the module can be unloaded. The second boot gets no further than the init, which resumes.
+# what goes on, and the module can be unloaded. The second boot gets no further than the init, which loads the module and
+# then resumes, in the middle of the card's boot.
 # shellcheck source=card.sh
 . /lib/card.sh
 
