@@ -22,6 +22,9 @@ enum {
 	OP_ATTENTION_ROWS,
 	OP_REDUCE,
 	OP_COPY,
+	OP_ROUTE,
+	OP_EXPERTS,
+	OP_MIX,
 };
 
 #define EVERY_BATCH	2
@@ -210,10 +213,65 @@ static inline struct qeff_nsp_operand every_attention(struct every *e, struct qe
 	return op.out;
 }
 
+/* Three experts, of which each row takes two: of its own numbers first, then of what they made. */
+static inline void every_experts(struct every *e, struct qeff_nsp_operand x)
+{
+	const uint64_t panel = qeff_nsp_panel_bytes(QEFF_NSP_I8, EVERY_WIDTH, 32);
+	struct qeff_nsp_op op = nsp_op_of(QEFF_NSP_ROUTE, QEFF_NSP_ROWS_TOKENS, EVERY_ROWS);
+	struct qeff_nsp_operand routes;
+	float *w = nsp_randoms(&e->seed, EVERY_WIDTH * EVERY_WIDTH);
+	uint64_t data;
+
+	/* the panels of one weight serve for all */
+	data = nsp_const(&e->b, NULL, 3 * 2 * panel);
+	for (uint32_t i = 0; i < 6; i++) {
+		struct qeff_nsp_weights from;
+
+		qeff_nsp_weights_of(&from, w, QEFF_NSP_F32, EVERY_WIDTH * 4, 4, i % 2 * 32,
+				    EVERY_WIDTH);
+		qeff_nsp_pack_panel(e->b.constants.data + data - NSP_BUILDER_PROGRAM_BYTES +
+					    i * panel,
+				    QEFF_NSP_I8, EVERY_WIDTH, 32, &from);
+	}
+	op.in[0] = x;
+	op.out = routes = every_arena(e);
+	op.u.route = (struct qeff_nsp_route_params){ .experts = 3, .chosen = 2, .all = 1 };
+	nsp_phase(&e->b);
+	nsp_share_rows(&e->b, nsp_op(&e->b, &op), 0, QEFF_NSP_NONE, 2);
+
+	op = nsp_op_of(QEFF_NSP_EXPERTS, QEFF_NSP_ROWS_TOKENS, EVERY_ROWS);
+	op.in[0] = x;
+	op.in[1] = nsp_f32(every_randoms(e, 3 * EVERY_WIDTH), EVERY_WIDTH);
+	op.in[3] = routes;
+	op.out = nsp_f32(nsp_arena(&e->b, EVERY_ROWS * EVERY_WIDTH * 8), EVERY_WIDTH * 2);
+	op.u.experts = (struct qeff_nsp_experts_params){
+		.matmul = { .inputs = EVERY_WIDTH,
+			    .outputs = EVERY_WIDTH,
+			    .scale_group = 32,
+			    .weight_type = QEFF_NSP_I8,
+			    .function = QEFF_NSP_GELU_TANH },
+		.experts = 3,
+		.chosen = 2,
+		.shared = 1,
+	};
+	nsp_phase(&e->b);
+	nsp_share(&e->b, nsp_op(&e->b, &op), EVERY_WIDTH, 32, data, 3 * panel);
+
+	x = op.out;
+	op = nsp_op_of(QEFF_NSP_MIX, QEFF_NSP_ROWS_TOKENS, EVERY_ROWS);
+	op.in[0] = x;
+	op.in[1] = routes;
+	op.out = every_arena(e);
+	op.u.mix = (struct qeff_nsp_mix_params){ .width = EVERY_WIDTH, .chosen = 2 };
+	nsp_phase(&e->b);
+	nsp_share_rows(&e->b, nsp_op(&e->b, &op), 0, QEFF_NSP_NONE, 2);
+	free(w);
+}
+
 /* Lays the program out; @e keeps where its inputs and its output are. */
 static inline uint8_t *every_layout(struct every *e, size_t *bytes)
 {
-	struct qeff_nsp_operand x;
+	struct qeff_nsp_operand x, tokens;
 	struct qeff_nsp_op op;
 
 	memset(e, 0, sizeof(*e));
@@ -229,6 +287,7 @@ static inline uint8_t *every_layout(struct every *e, size_t *bytes)
 	x = every_matmul(e, x, QEFF_NSP_I8);
 	x = every_rowwise(e, x);
 	x = every_attention(e, x);
+	tokens = x;
 
 	op = nsp_op_of(QEFF_NSP_REDUCE, QEFF_NSP_ROWS_SEGMENTS, EVERY_BATCH);
 	op.in[0] = x;
@@ -244,6 +303,7 @@ static inline uint8_t *every_layout(struct every *e, size_t *bytes)
 	op.u.copy = (struct qeff_nsp_copy_params){ .width = EVERY_WIDTH, .out_rows = EVERY_BATCH };
 	nsp_phase(&e->b);
 	nsp_share_rows(&e->b, nsp_op(&e->b, &op), 0, QEFF_NSP_NONE, 2);
+	every_experts(e, tokens);
 	return nsp_layout(&e->b, bytes);
 }
 

@@ -94,7 +94,7 @@ static const struct damage damages[] = {
 	{ S(seq), 3, "not seq * 8 bytes apart" },
 	{ S(positions), 17, "fewer entries than there are positions" },
 	{ S(slots), 3, "fewer slots" },
-	{ T(0, op), 15, "no such operation" },
+	{ T(0, op), 18, "no such operation" },
 	{ T(0, op), OP_NORM, "ROWS belongs in the first phase" },
 	{ T(1, op), OP_ROWS, "ROWS belongs in the first phase" },
 	{ INDEX, 1, 0, 4, 0, "first of a specialisation is one tile" },
@@ -268,6 +268,14 @@ static const struct damage damages[] = {
 	{ O(OP_REDUCE, u.reduce.kind), 5, "kind of REDUCE" },
 	{ O(OP_REDUCE, u.reduce.width), 0, "width" },
 	{ O(OP_REDUCE, in[0].at), DDR(NSP_BUILDER_DDR - 512), "rows to reduce leave" },
+	{ O(OP_ROUTE, u.route.chosen), 0, "number of experts" },
+	{ O(OP_ROUTE, out.type), QEFF_NSP_F16, "wrong type" },
+	{ O(OP_EXPERTS, u.experts.experts), 1u << 30, "number of experts" },
+	{ O(OP_EXPERTS, u.experts.experts), 1u << 23, "leave" },
+	{ O(OP_EXPERTS, u.experts.matmul.scale_group), 33, "scale group" },
+	{ O(OP_EXPERTS, in[3].at), QEFF_NSP_NONE, "missing" },
+	{ O(OP_MIX, u.mix.chosen), 65, "number of experts" },
+	{ O(OP_MIX, u.mix.width), 0, "width" },
 	{ O(OP_COPY, u.copy.out_rows), 0, "rows of COPY" },
 	{ O(OP_COPY, u.copy.out_rows), UINT32_MAX, "rows of COPY" },
 	{ O(OP_COPY, u.copy.out_rows), 1, "fewer output rows" },
@@ -488,6 +496,13 @@ static uint64_t width_of(const struct qeff_nsp_op *op)
 		       (op->u.attention.head_dim + op->u.attention.value_dim);
 	case QEFF_NSP_REDUCE:
 		return op->u.reduce.width;
+	case QEFF_NSP_ROUTE:
+		return (uint64_t)op->u.route.experts * op->u.route.chosen;
+	case QEFF_NSP_EXPERTS:
+		return (uint64_t)op->u.experts.matmul.inputs * op->u.experts.matmul.outputs *
+		       op->u.experts.chosen / 16;
+	case QEFF_NSP_MIX:
+		return (uint64_t)op->u.mix.width * op->u.mix.chosen;
 	case QEFF_NSP_COPY:
 		return (uint64_t)op->u.copy.width * op->u.copy.out_rows;
 	default:
