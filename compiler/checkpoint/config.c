@@ -184,7 +184,8 @@ int qeff_config_floats(const struct qeff_config *config, const char *key, double
 			return wrong_kind(config, key, item, "a list of numbers", err);
 		values[i] = json_number_value(item);
 		if (!isfinite(values[i]) || values[i] < min || values[i] > max)
-			return qeff_error_set(err, -EINVAL, "%s: \"%s%s\" has %g, expected %g to %g",
+			return qeff_error_set(err, -EINVAL,
+					      "%s: \"%s%s\" has %g, expected %g to %g",
 					      config->file, config->path, key, values[i], min, max);
 	}
 	return 0;
@@ -260,7 +261,8 @@ int qeff_config_lists(const struct qeff_config *config, const char *key, const c
 		return 0;
 	if (!json_is_array(json))
 		return wrong_kind(config, key, json, "names", err);
-	json_array_foreach (json, i, item) {
+	json_array_foreach(json, i, item)
+	{
 		if (!json_is_string(item))
 			return wrong_kind(config, key, item, "names", err);
 		*lists = *lists || !strcmp(json_string_value(item), name);

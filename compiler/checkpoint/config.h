@@ -55,8 +55,8 @@ int qeff_config_ints(const struct qeff_config *config, const char *key, int64_t 
 bool qeff_config_is_null(const struct qeff_config *config, const char *key);
 /* How many keys it has. */
 size_t qeff_config_size(const struct qeff_config *config);
-/* Whether @key lists @name: in a list of strings, or in one string with bars between names. An absent
- * key leaves @lists alone. */
+/* Whether @key lists @name: in a list of strings, or in one string with bars between names. An
+ * absent key leaves @lists alone. */
 int qeff_config_lists(const struct qeff_config *config, const char *key, const char *name,
 		      bool *lists, struct qeff_error *err);
 /* A list of exactly @count numbers; the key must be there. */
