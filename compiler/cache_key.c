@@ -143,6 +143,8 @@ int qeff_cache_options(const struct qeff_compile_options *o, struct qeff_bytes *
 		rc = content_line(key, "node_precision_info", o->node_precision_info, err);
 	if (!rc)
 		rc = content_line(key, "custom_io", o->custom_io, err);
+	if (!rc && o->adapter)
+		rc = folder_lines(key, o->adapter, 0, err);
 	if (rc)
 		return rc;
 	line(key, "num_cores=%u", o->num_cores);

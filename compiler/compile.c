@@ -16,6 +16,7 @@ struct compile {
 	struct qeff_error *err;
 	struct compile_plan plan;
 	struct compile_lists lists;
+	struct qeff_adapter *adapter;
 	struct qeff_checkpoint *checkpoint;
 	struct qeff_model_info info;
 	struct qeff_graph *graph;
@@ -96,6 +97,8 @@ static int read_checkpoint(struct compile *c)
 	struct qeff_graph *graph = NULL;
 	int rc = read_lists(c);
 
+	if (!rc && c->options->adapter)
+		rc = qeff_adapter_open(c->options->adapter, &c->adapter, c->err);
 	if (!rc)
 		rc = qeff_checkpoint_open(c->options->model_dir, &c->checkpoint, c->err);
 	if (rc)
@@ -111,8 +114,13 @@ static int read_checkpoint(struct compile *c)
 
 static int make_graph(struct compile *c)
 {
+	size_t num_pairs = 0;
+	const struct qeff_adapter_pair *pairs =
+		c->adapter ? qeff_adapter_pairs(c->adapter, &num_pairs) : NULL;
 	const struct qeff_model_options model = { .positions = c->plan.positions };
 	const struct qeff_transform_options transforms = {
+		.adapter_pairs = pairs,
+		.num_adapter_pairs = num_pairs,
 		.kv_cache = c->plan.kv_cache,
 		.continuous_batching = c->plan.slots,
 		.comp_ctx_lengths = c->plan.comp_ctx_lengths,
@@ -310,6 +318,7 @@ static void clean_up(struct compile *c)
 		qeff_graph_free(c->bound[i]);
 	qeff_graph_free(c->graph);
 	qeff_compile_lists_clear(&c->lists);
+	qeff_adapter_close(c->adapter);
 	qeff_model_info_clear(&c->info);
 	qeff_checkpoint_close(c->checkpoint);
 }

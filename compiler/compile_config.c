@@ -188,6 +188,7 @@ static int read_key(const struct reader *r, const char *key, const json_t *value
 		{ "specializations", .text = &o->specializations },
 		{ "custom_io", .text = &o->custom_io },
 		{ "node_precision_info", .text = &o->node_precision_info },
+		{ "adapter", .text = &o->adapter },
 		{ "onnx", .text = &o->onnx_dir },
 	};
 	int room = 0;

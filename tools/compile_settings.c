@@ -59,6 +59,7 @@ static const char usage_of_the_rest[] =
 	"      --mxfp6-matmul         weights of products in MXFP6\n"
 	"      --node-precision-info FILE\n"
 	"                             YAML with nodes kept in fp32\n"
+	"      --adapter DIR          a LoRA adapter (PEFT) to merge into the weights\n"
 	"      --num-devices N        1\n";
 
 __attribute__((format(printf, 1, 2))) static int usage_error(const char *format, ...)
@@ -245,6 +246,7 @@ static const struct {
 	{ "specializations", TEXT, MEMBER(specializations) },
 	{ "custom-io", TEXT, MEMBER(custom_io) },
 	{ "node-precision-info", TEXT, MEMBER(node_precision_info) },
+	{ "adapter", TEXT, MEMBER(adapter) },
 	{ "onnx", TEXT, MEMBER(onnx_dir) },
 	{ "output", TEXT, MEMBER(output) },
 	{ "mxfp6-matmul", FLAG, MEMBER(mxfp6_matmul) },

@@ -7,6 +7,11 @@ static bool always(const struct qeff_transform_options *options)
 	return true;
 }
 
+static bool wants_lora(const struct qeff_transform_options *options)
+{
+	return options->num_adapter_pairs;
+}
+
 static bool wants_kv_cache(const struct qeff_transform_options *options)
 {
 	return options->kv_cache;
@@ -43,6 +48,7 @@ static bool wants_data_files(const struct qeff_transform_options *options)
 }
 
 const struct qeff_transform qeff_transforms[] = {
+	{ "LoRA", wants_lora, true, qeff_transform_lora },
 	{ "CustomOps", always, false, qeff_transform_custom_ops },
 	{ "TextClassification", always, false, qeff_transform_text_classification },
 	{ "FoldConstants", always, false, qeff_transform_fold_constants },

@@ -8,6 +8,7 @@
 #ifndef QEFF_TRANSFORMS_TRANSFORMS_H
 #define QEFF_TRANSFORMS_TRANSFORMS_H
 
+#include "checkpoint/adapter.h"
 #include "graph/graph.h"
 
 #define QEFF_MAX_TRANSFORMS 16
@@ -20,6 +21,8 @@ struct qeff_custom_io {
 
 /**
  * struct qeff_transform_options - which of those with a choice are wanted
+ * @adapter_pairs: of a LoRA adapter that is merged into the weights
+ * @num_adapter_pairs: how many
  * @kv_cache: keep keys and values in retained state (decoders)
  * @continuous_batching: the cache has full_batch_size slots, chosen by batch_index
  * @comp_ctx_lengths: how much of the context an inference looks at is a shape
@@ -37,6 +40,8 @@ struct qeff_custom_io {
  * @data_file_bytes: of which each holds at most so many; 0: QEfficient's 10 GiB
  */
 struct qeff_transform_options {
+	const struct qeff_adapter_pair *adapter_pairs;
+	size_t num_adapter_pairs;
 	bool kv_cache;
 	bool continuous_batching;
 	bool comp_ctx_lengths;
@@ -96,6 +101,9 @@ int qeff_transform_text_classification(struct qeff_graph *graph,
 int qeff_transform_fold_constants(struct qeff_graph *graph,
 				  const struct qeff_transform_options *options, uint32_t *changes,
 				  struct qeff_error *err);
+/* -EINVAL for a module that the graph has no fitting weight of. */
+int qeff_transform_lora(struct qeff_graph *graph, const struct qeff_transform_options *options,
+			uint32_t *changes, struct qeff_error *err);
 int qeff_transform_kv_cache(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			    uint32_t *changes, struct qeff_error *err);
 int qeff_transform_spd(struct qeff_graph *graph, const struct qeff_transform_options *options,

@@ -7,6 +7,7 @@
 
 #include "checkpoint/internal.h"
 #include "graph_eval.h"
+#include "model_folder.h"
 #include "models/models.h"
 #include "transforms/transforms.h"
 
@@ -429,6 +430,150 @@ static void slots_and_several_logits(void)
 	close_model(&m);
 }
 
+#define QUERY	 "model.layers.1.self_attn.q_proj"
+#define LORA_A	 "base_model.model." QUERY ".lora_A.weight"
+#define LORA_B	 "base_model.model." QUERY ".lora_B.weight"
+#define LORA_F32 "{\"dtype\":\"F32\",\"shape\":"
+
+/* An adapter of rank 2 for one matrix of 64 x 64; with nothing in B if @empty. */
+static struct folder make_adapter(bool empty, float *a, float *b)
+{
+	struct folder folder = folder_new();
+	float data[256];
+
+	for (int i = 0; i < 128; i++) {
+		data[i] = a[i] = (float)(i % 7 - 3) / 8;
+		data[128 + i] = b[i] = empty ? 0 : (float)(i % 5 - 2) / 16;
+	}
+	folder_text(&folder, "adapter_config.json",
+		    "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 3, \"bias\": \"none\", "
+		    "\"use_dora\": false, \"modules_to_save\": null, \"rank_pattern\": {}}");
+	folder_tensors(&folder, "adapter_model.safetensors",
+		       "{\"" LORA_A "\":" LORA_F32 "[2,64],\"data_offsets\":[0,512]},\"" LORA_B
+		       "\":" LORA_F32 "[64,2],\"data_offsets\":[512,1024]}}",
+		       data, sizeof(data));
+	return folder;
+}
+
+/* W + alpha / r B A, element by element; an adapter of zeros changes no number. */
+static void lora(void)
+{
+	for (int empty = 0; empty < 2; empty++) {
+		struct model m = open_model("rand-llama3-rope");
+		uint64_t count = (uint64_t)(reference(&m, "input_ids")->dims[1] * m.info.vocab);
+		float *before = run_reference(&m, "logits"), *after, a[128], b[128];
+		struct folder folder = make_adapter(empty, a, b);
+		const struct qeff_value *weight = qeff_graph_find(m.graph, QUERY ".weight"),
+					*merged;
+		struct qeff_transform_options options = { 0 };
+		struct qeff_adapter *adapter = NULL;
+		uint32_t changes = 0, nodes = m.graph->num_nodes;
+		struct qeff_error err = { 0 };
+		double off = 0, *w = calloc(64 * 64, sizeof(*w));
+		const float *found;
+
+		CU_ASSERT_EQUAL_FATAL(weight->stored_type, QEFF_GRAPH_BF16);
+		for (int i = 0; i < 64 * 64; i++) {
+			uint32_t bits = (uint32_t)((const uint16_t *)weight->data)[i] << 16;
+			float number;
+
+			memcpy(&number, &bits, sizeof(number));
+			w[i] = (double)number;
+		}
+		CU_ASSERT_EQUAL_FATAL(qeff_adapter_open(folder.path, &adapter, &err), 0);
+		options.adapter_pairs = qeff_adapter_pairs(adapter, &options.num_adapter_pairs);
+		CU_ASSERT_EQUAL(options.num_adapter_pairs, 1);
+		CU_ASSERT_EQUAL_FATAL(qeff_transform_lora(m.graph, &options, &changes, &err), 0);
+		qeff_adapter_close(adapter);
+		CU_ASSERT_EQUAL(changes, 1);
+		CU_ASSERT_EQUAL(m.graph->num_nodes, nodes);
+		CU_ASSERT_PTR_NULL(qeff_graph_find(m.graph, QUERY ".weight"));
+		merged = qeff_graph_find(m.graph, QUERY ".weight/merged");
+		CU_ASSERT_PTR_NOT_NULL_FATAL(merged);
+		found = merged->data;
+		for (int o = 0; o < 64; o++)
+			for (int i = 0; i < 64; i++)
+				off = fmax(off,
+					   fabs(w[o * 64 + i] +
+						1.5 * (b[o * 2] * a[i] + b[o * 2 + 1] * a[64 + i]) -
+						(double)found[o * 64 + i]));
+		CU_ASSERT(off < 1e-6);
+		after = run_reference(&m, "logits");
+		CU_ASSERT((eval_error(after, before, count) > 1e-3) == !empty);
+		CU_ASSERT(!empty || !memcmp(after, before, count * sizeof(float)));
+		free(w);
+		free(before);
+		free(after);
+		folder_remove(&folder);
+		close_model(&m);
+	}
+}
+
+static void wrong_adapters(void)
+{
+	static const struct {
+		const char *config, *header, *sentence;
+		int code;
+	} wrong[] = {
+		{ "{\"peft_type\": \"IA3\", \"lora_alpha\": 1}", NULL, "\"IA3\"", -ENOTSUP },
+		{ "{\"peft_type\": \"LORA\"}", NULL, "lora_alpha", -EINVAL },
+		{ "{\"peft_type\": \"LORA\", \"lora_alpha\": 1, \"bias\": \"all\"}", NULL,
+		  "\"bias\"", -ENOTSUP },
+		{ "{\"peft_type\": \"LORA\", \"lora_alpha\": 1, \"use_dora\": true}", NULL,
+		  "\"use_dora\"", -ENOTSUP },
+		{ "{\"peft_type\": \"LORA\", \"lora_alpha\": 1, \"alpha_pattern\": {\"q\": 2}}",
+		  NULL, "\"alpha_pattern\"", -ENOTSUP },
+		{ NULL, "{\"" LORA_A "\":" LORA_F32 "[2,64],\"data_offsets\":[0,512]}}",
+		  "no partner", -EINVAL },
+		{ NULL,
+		  "{\"" LORA_A "\":" LORA_F32 "[2,64],\"data_offsets\":[0,512]},\"" LORA_B
+		  "\":" LORA_F32 "[128,1],\"data_offsets\":[512,1024]}}",
+		  "no partner", -EINVAL },
+		{ NULL, "{\"" LORA_B "\":" LORA_F32 "[64,2],\"data_offsets\":[0,512]}}",
+		  "make 0 pairs", -EINVAL },
+		{ NULL,
+		  "{\"base_model.model.x.weight\":" LORA_F32 "[128],\"data_offsets\":[0,512]}}",
+		  "no lora_A or lora_B", -ENOTSUP },
+	};
+	static const float zeros[256];
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		float a[128], b[128];
+		struct folder folder = make_adapter(false, a, b);
+		struct qeff_adapter *adapter;
+		struct qeff_error err = { 0 };
+
+		if (wrong[i].config)
+			folder_text(&folder, "adapter_config.json", wrong[i].config);
+		if (wrong[i].header)
+			folder_tensors(&folder, "adapter_model.safetensors", wrong[i].header, zeros,
+				       strstr(wrong[i].header, "1024") ? 1024 : 512);
+		CU_ASSERT_EQUAL(qeff_adapter_open(folder.path, &adapter, &err), wrong[i].code);
+		CU_ASSERT_PTR_NULL(adapter);
+		if (!strstr(err.message, wrong[i].sentence))
+			printf("\n  \"%s\" does not say \"%s\"", err.message, wrong[i].sentence);
+		CU_ASSERT_PTR_NOT_NULL(strstr(err.message, wrong[i].sentence));
+		folder_remove(&folder);
+	}
+	/* of another model */
+	{
+		struct model m = open_model("tiny-bert-embed");
+		float a[128], b[128];
+		struct folder folder = make_adapter(false, a, b);
+		struct qeff_transform_options options = { 0 };
+		struct qeff_adapter *adapter;
+		struct qeff_error err = { 0 };
+
+		CU_ASSERT_EQUAL_FATAL(qeff_adapter_open(folder.path, &adapter, &err), 0);
+		options.adapter_pairs = qeff_adapter_pairs(adapter, &options.num_adapter_pairs);
+		CU_ASSERT_EQUAL(qeff_transform_lora(m.graph, &options, NULL, &err), -EINVAL);
+		CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "no module with a weight"));
+		qeff_adapter_close(adapter);
+		folder_remove(&folder);
+		close_model(&m);
+	}
+}
+
 static void pools(const char *mode, bool normalize)
 {
 	const struct qeff_transform_options options = { .pooling = mode, .normalize = normalize };
@@ -683,6 +828,8 @@ static const struct unit_test tests[] = {
 	{ "KVCache: what comes in and goes out", kv_cache_interface },
 	{ "KVCache generates", kv_cache_generates },
 	{ "slots and several logits", slots_and_several_logits },
+	{ "LoRA", lora },
+	{ "wrong adapters", wrong_adapters },
 	{ "Pooling", pooling },
 	{ "FP16Clip", fp16_clip },
 	{ "FP32Nodes", fp32_nodes },

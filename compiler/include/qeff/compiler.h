@@ -140,6 +140,9 @@ struct qeff_compile_numbers {
  *		  int8 codes with a scale for 32
  * @mxint8_kv_cache: the KV cache is MXINT8 (int8, a power of two for 32 of them)
  * @num_devices: cards; 0 means 1, and more are not possible yet
+ * @adapter: folder of a LoRA adapter (adapter_config.json, adapter_model.safetensors) that is merged
+ *	     into the weights, which are fp32 then where @precision keeps the checkpoint's type; or
+ *	     NULL
  * @onnx_dir: folder that receives the transformed graph as ONNX, or NULL
  * @progress: called from the calling thread as work proceeds, or NULL; @done of @total in a unit
  *	      of the stage's own
@@ -172,6 +175,7 @@ struct qeff_compile_options {
 	bool mxfp6_matmul;
 	bool mxint8_kv_cache;
 	uint32_t num_devices;
+	const char *adapter;
 	const char *onnx_dir;
 	void (*progress)(void *user, enum qeff_compile_stage stage, uint64_t done, uint64_t total);
 	void *user;
