@@ -122,10 +122,10 @@ int status(int fd)
 	return call(fd, DRM_IOCTL_QAIC_MANAGE, &msg);
 }
 
-uint8_t *backwards(size_t pages, unsigned int repeats)
+uint8_t *scattered(size_t pages, unsigned int repeats)
 {
 	size_t page = 4096, bytes = pages * page;
-	int fd = memfd_create("backwards", MFD_CLOEXEC);
+	int fd = memfd_create("scattered", MFD_CLOEXEC);
 	uint8_t *at;
 
 	if (fd < 0 || ftruncate(fd, (off_t)bytes))
@@ -137,7 +137,7 @@ uint8_t *backwards(size_t pages, unsigned int repeats)
 	at = mmap(NULL, bytes * repeats, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	for (size_t i = 0; at != MAP_FAILED && i < pages * repeats; i++)
 		if (mmap(at + i * page, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-			 (off_t)((pages - 1 - i % pages) * page)) == MAP_FAILED)
+			 (off_t)(i * 7 % pages * page)) == MAP_FAILED)
 			return NULL;
 	close(fd);
 	return at == MAP_FAILED ? NULL : at;
