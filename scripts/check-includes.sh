@@ -17,7 +17,7 @@ allowed() {
     compiler/checkpoint) echo "checkpoint graph util" ;;
     compiler/graph) echo "graph util" ;;
     compiler/models) echo "models checkpoint graph nsp/half.h nsp/pack.h nsp/program.h util" ;;
-    compiler/transforms) echo "transforms graph nsp util" ;;
+    compiler/transforms) echo "transforms checkpoint graph nsp util" ;;
     compiler/onnx) echo "onnx graph nsp util" ;;
     compiler/lower) echo "lower graph nsp qpc util" ;;
     compiler/auto | examples) echo "" ;;
