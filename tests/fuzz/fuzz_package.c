@@ -6,6 +6,7 @@
  */
 #include "fuzz.h"
 
+#include <qeff/classify.h>
 #include <qeff/embed.h>
 #include <qeff/generate.h>
 #include <qeff/qpc.h>
@@ -198,6 +199,8 @@ static void run_text(struct qeff_session *session)
 	struct qeff_generator *generator = NULL;
 	struct qeff_embedder *embedder = NULL;
 	struct qeff_embeddings embeddings;
+	struct qeff_classifier *classifier = NULL;
+	struct qeff_classes classes;
 	struct qeff_error err = { 0 };
 	int rc = qeff_generator_open(session, &generator, &err);
 
@@ -211,6 +214,12 @@ static void run_text(struct qeff_session *session)
 	if (!rc && !qeff_embed(embedder, texts, 1, &embeddings, &err))
 		qeff_embeddings_free(&embeddings);
 	qeff_embedder_close(embedder);
+	err = (struct qeff_error){ 0 };
+	rc = qeff_classifier_open(session, &classifier, &err);
+	fuzz_require(!rc || (err.code == rc && err.message[0]), "classifier: %d", rc);
+	if (!rc && !qeff_classify(classifier, texts, 1, &classes, &err))
+		qeff_classes_free(&classes);
+	qeff_classifier_close(classifier);
 }
 
 static void load(const uint8_t *data, size_t size)

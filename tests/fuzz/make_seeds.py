@@ -88,7 +88,19 @@ def llama(folder, source):
     return [name for name, _ in tensors]
 
 
-def bert(folder, source):
+def classifier(folder, source):
+    """The same encoder with a head."""
+    config, tensors = encoder()
+    config |= {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "no", "1": "yes", "2": "perhaps"}}
+    tensors = [("bert." + name, shape) for name, shape in tensors]
+    for name, out in (("bert.pooler.dense", HIDDEN), ("classifier", 3)):
+        tensors += [(name + ".weight", [out, HIDDEN]), (name + ".bias", [out])]
+    write(f"{folder}/config.json", json.dumps(config, indent=1))
+    write(f"{folder}/model.safetensors", safetensors(tensors, source))
+    write(f"{folder}/tokenizer.json", tokenizer("bert"))
+
+
+def encoder():
     config = {"architectures": ["BertModel"], "model_type": "bert", "vocab_size": VOCAB, "hidden_size": HIDDEN,
               "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": INNER, "hidden_act": "gelu",
               "max_position_embeddings": POSITIONS, "type_vocab_size": 2, "layer_norm_eps": 1e-12,
@@ -104,6 +116,11 @@ def bert(folder, source):
     tensors += dense(layer + "attention.output.dense", HIDDEN, HIDDEN) + norm(layer + "attention.output.LayerNorm")
     tensors += dense(layer + "intermediate.dense", INNER, HIDDEN) + dense(layer + "output.dense", HIDDEN, INNER)
     tensors += norm(layer + "output.LayerNorm")
+    return config, tensors
+
+
+def bert(folder, source):
+    config, tensors = encoder()
     modules = [{"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
                for i, (path, kind) in enumerate((("", "Transformer"), ("1_Pooling", "Pooling"),
                                                  ("2_Normalize", "Normalize")))]
@@ -145,6 +162,7 @@ def compile_packages(out, compiler):
         ("llama", "llama", ["--prefill-seq-len", "4", "--ctx-len", "16"]),
         ("logits", "llama", ["--seq-len", "8"]),
         ("bert", "bert", ["--seq-len", "4,8"]),
+        ("classifier", "classifier", ["--seq-len", "8"]),
     ):
         path = f"{out}/package/{name}.qpc"
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -242,6 +260,7 @@ def main():
     shutil.rmtree(out, ignore_errors=True)
     names = llama(f"{out}/model/llama", source)
     bert(f"{out}/model/bert", source)
+    classifier(f"{out}/model/classifier", random.Random(2))
     for model in ("llama", "bert"):
         for kind, name in (("config", "config.json"), ("safetensors", "model.safetensors")):
             os.makedirs(f"{out}/{kind}-{model}", exist_ok=True)
