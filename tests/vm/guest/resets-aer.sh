@@ -39,9 +39,10 @@ boots() {
 under_load() { # what, inject's...
     what=$1
     shift
+    rm -f /tmp/clients
     vm-faults "$(node "$address")" /models/tiny-llama-stories.qpc 4 3 >/tmp/clients &
     pid=$!
-    sleep 1.5
+    check "$what: clients are at work" within 60 grep -q 'at work' /tmp/clients
     check "$what" inject "$@"
     wait "$pid" || true
     sed 's/^/# /' /tmp/clients

@@ -24,9 +24,10 @@ works() {
 under_load() { # what, command...
     what=$1
     shift
+    rm -f /tmp/clients
     clients 4 >/tmp/clients &
     pid=$!
-    sleep 1.5
+    check "$what: clients are at work" within 60 grep -q 'at work' /tmp/clients
     check "$what" "$@"
     wait "$pid" || true
     sed 's/^/# /' /tmp/clients
