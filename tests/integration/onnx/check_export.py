@@ -96,6 +96,38 @@ def check_decoder(tool, model, work, chunk=16, context=128):
     print(f"{name}: greedy continuation equal, {len(greedy)} of {len(greedy)} tokens")
 
 
+def check_slots(tool, model, work, context=64, slots=3):
+    """Continuous batching, compute context lengths and logits for several tokens in one graph: the prompt but two
+    tokens goes into slot 2, then a step of two sequences in slots 0 and 2 gives logits for both tokens."""
+    name = os.path.basename(model)
+    reference = load_file(os.path.join(model, "reference.safetensors"))
+    ids, logits = reference["input_ids"], reference["logits"]
+    session = compile_model(tool, model, os.path.join(work, name + "-slots"), "--ctx-len", str(context), "--prefill-seq-len",
+                            "8", "--full-batch-size", str(slots), "--comp-ctx-lengths-decode", "32",
+                            "--num-speculative-tokens", "1")
+    names = [o.name for o in session.get_outputs()]
+    sizes = {"full_batch_size": slots, "ctx_len": context}
+    state = {i.name: np.zeros([sizes.get(d, d) for d in i.shape], np.float32) for i in session.get_inputs()
+             if i.name.startswith("past_")}
+
+    def step(tokens, positions, index, keep, length):
+        inputs = {"input_ids": np.array(tokens, np.int64), "position_ids": np.array(positions, np.int64),
+                  "batch_index": np.array(index, np.int64)[:, None], "comp_ctx_lengths": np.zeros(length, np.int8),
+                  "num_logits_to_keep": np.arange(keep, dtype=np.int64)[:, None]}
+        out = dict(zip(names, session.run(names, {**inputs, **state})))
+        for key in state:
+            state[key] = out[key + "_RetainedState"]
+        return out["logits"]
+
+    prompt = ids[0].tolist()
+    first = len(prompt) - 2
+    got = step([prompt[:first] + [0, 0]], [list(range(first)) + [-1, -1]], [2], 1, 32)
+    close(f"{name}, prompt in slot 2", got[:, 0], logits[:, first - 1])
+    got = step([[5, 0], prompt[first:]], [[0, -1], [first, first + 1]], [0, 2], 2, context)
+    close(f"{name}, two tokens of slot 2", got[1], logits[0, first:])
+    assert not state["past_key.0"][1].any(), "slot 1 was written to"
+
+
 def check_encoder(tool, model, work):
     name = os.path.basename(model)
     reference = load_file(os.path.join(model, "reference.safetensors"))
@@ -142,7 +174,9 @@ def main():
         check_decoder(tool, os.path.join(models, "arch", name), work, 8, 32)
     for name in ("tiny-llama-stories", "rand-llama3-rope"):
         check_decoder(tool, os.path.join(models, name), work)
+        check_slots(tool, os.path.join(models, name), work)
     check_encoder(tool, os.path.join(models, "tiny-bert-embed"), work)
 
 
-main()
+if __name__ == "__main__":
+    main()
