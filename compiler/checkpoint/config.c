@@ -47,6 +47,11 @@ bool qeff_config_has(const struct qeff_config *config, const char *key)
 	return value_of(config, key);
 }
 
+bool qeff_config_null(const struct qeff_config *config, const char *key)
+{
+	return config->json && json_is_null(json_object_get(config->json, key));
+}
+
 int qeff_config_require(const struct qeff_config *config, const char *key, struct qeff_error *err)
 {
 	if (value_of(config, key))

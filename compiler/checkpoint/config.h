@@ -32,6 +32,8 @@ struct qeff_config {
 
 /* There, and not null. */
 bool qeff_config_has(const struct qeff_config *config, const char *key);
+/* There and null: what says "none" where an absent key would mean a default. */
+bool qeff_config_null(const struct qeff_config *config, const char *key);
 /* Fails with -EINVAL if the key is absent. */
 int qeff_config_require(const struct qeff_config *config, const char *key, struct qeff_error *err);
 

@@ -53,7 +53,7 @@ static void configure_gemma2(struct decoder *d)
 	d->scale = 1 / sqrt(model_float_or(d->b, "query_pre_attn_scalar", 256));
 	d->softcap = model_float_or(d->b, "attn_logit_softcapping", 0);
 	d->final_softcap = model_float_or(d->b, "final_logit_softcapping", 0);
-	model_decoder_windows(d, decoder_window(d), even_layers);
+	model_decoder_windows(d, decoder_window(d, 4096), even_layers);
 }
 
 const struct decoder_row decoder_gemma2 = {
@@ -73,7 +73,7 @@ static void configure_gemma3(struct decoder *d)
 	d->qk_norm = DECODER_QK_HEAD;
 	d->window_pattern = model_size_or(d->b, "sliding_window_pattern", INT32_MAX, 6);
 	d->local_theta = model_float_or(d->b, "rope_local_base_freq", 10000);
-	model_decoder_windows(d, decoder_window(d), by_pattern);
+	model_decoder_windows(d, decoder_window(d, 4096), by_pattern);
 }
 
 const struct decoder_row decoder_gemma3 = {
@@ -165,7 +165,7 @@ static void configure_phi3(struct decoder *d)
 {
 	partial_rotary(d, 1);
 	model_decoder_stacked_qkv(d);
-	decoder_window_everywhere(d);
+	decoder_window_everywhere(d, 0);
 }
 
 const struct decoder_row decoder_phi3 = {
@@ -198,7 +198,7 @@ static const struct decoder_names starcoder2_names = {
 static void configure_starcoder2(struct decoder *d)
 {
 	d->qkv_bias = d->o_bias = d->mlp_bias = model_bool_or(d->b, "use_bias", true);
-	decoder_window_everywhere(d);
+	decoder_window_everywhere(d, 0);
 }
 
 const struct decoder_row decoder_starcoder2 = {

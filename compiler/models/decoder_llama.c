@@ -24,16 +24,16 @@ static bool every_layer(const struct decoder *d, uint32_t layer)
 	return true;
 }
 
-uint32_t decoder_window(struct decoder *d)
+uint32_t decoder_window(struct decoder *d, uint32_t fallback)
 {
-	if (!qeff_config_has(d->b->config, "sliding_window"))
-		return 0;
-	return model_size(d->b, "sliding_window", INT32_MAX);
+	if (qeff_config_has(d->b->config, "sliding_window"))
+		return model_size(d->b, "sliding_window", INT32_MAX);
+	return qeff_config_null(d->b->config, "sliding_window") ? 0 : fallback;
 }
 
-void decoder_window_everywhere(struct decoder *d)
+void decoder_window_everywhere(struct decoder *d, uint32_t fallback)
 {
-	model_decoder_windows(d, decoder_window(d), every_layer);
+	model_decoder_windows(d, decoder_window(d, fallback), every_layer);
 }
 
 void decoder_attention_bias(struct decoder *d)
@@ -56,13 +56,18 @@ const struct decoder_row decoder_llama = {
 	.configure = configure_llama,
 };
 
+static void configure_mistral(struct decoder *d)
+{
+	decoder_window_everywhere(d, 4096);
+}
+
 const struct decoder_row decoder_mistral = {
 	.keys = &decoder_llama_keys,
 	.names = &llama_names,
 	.epsilon = 1e-6,
 	.activation = "silu",
 	.theta = 10000,
-	.configure = decoder_window_everywhere,
+	.configure = configure_mistral,
 };
 
 static bool beyond_max_window_layers(const struct decoder *d, uint32_t layer)
@@ -75,7 +80,7 @@ void decoder_qwen_windows(struct decoder *d)
 	if (!model_bool_or(d->b, "use_sliding_window", false))
 		return;
 	d->first_window = model_size_or(d->b, "max_window_layers", INT32_MAX, 28);
-	model_decoder_windows(d, decoder_window(d) ?: 4096, beyond_max_window_layers);
+	model_decoder_windows(d, decoder_window(d, 4096), beyond_max_window_layers);
 }
 
 static void configure_qwen2(struct decoder *d)

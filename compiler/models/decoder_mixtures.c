@@ -28,7 +28,7 @@ static const struct decoder_names mixtral_names = {
 
 static void configure_mixtral(struct decoder *d)
 {
-	decoder_window_everywhere(d);
+	decoder_window_everywhere(d, 0);
 	read_experts(d, DECODER_EXPERTS_APART, "num_local_experts", d->b->info->intermediate);
 }
 
@@ -61,7 +61,7 @@ static void configure_qwen3_moe(struct decoder *d)
 	decoder_qwen3_heads(d);
 	decoder_attention_bias(d);
 	if (model_bool_or(b, "use_sliding_window", false))
-		decoder_window_everywhere(d);
+		decoder_window_everywhere(d, 4096);
 	d->route_all = !model_bool_or(b, "norm_topk_prob", false);
 	read_experts(d, DECODER_EXPERTS_APART, "num_experts",
 		     model_size(b, "moe_intermediate_size", DECODER_MAX_WIDTH));
@@ -127,7 +127,7 @@ static bool even_layers(const struct decoder *d, uint32_t layer)
 static void configure_gpt_oss(struct decoder *d)
 {
 	d->qkv_bias = d->o_bias = model_bool_or(d->b, "attention_bias", true);
-	model_decoder_windows(d, decoder_window(d), even_layers);
+	model_decoder_windows(d, decoder_window(d, 128), even_layers);
 	read_experts(d, DECODER_EXPERTS_OSS, "num_local_experts", d->b->info->intermediate);
 }
 

@@ -18,9 +18,9 @@
 
 extern const struct decoder_keys decoder_llama_keys;
 
-/* The keys of "sliding_window", 0 for none. */
-uint32_t decoder_window(struct decoder *decoder);
-void decoder_window_everywhere(struct decoder *decoder);
+/* The keys of "sliding_window", @fallback where the config does not mention it; 0 for none. */
+uint32_t decoder_window(struct decoder *decoder, uint32_t fallback);
+void decoder_window_everywhere(struct decoder *decoder, uint32_t fallback);
 /* "attention_bias" */
 void decoder_attention_bias(struct decoder *decoder);
 /* Windows as Qwen's keys say. */

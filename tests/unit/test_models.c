@@ -446,6 +446,36 @@ static void families_refuse(void)
 	tiny_free(t);
 }
 
+static int64_t window_of(struct tiny *t, const char *keys)
+{
+	struct qeff_checkpoint *cp = tiny_open(t, keys);
+	struct qeff_model_info info;
+	struct qeff_graph *graph = build(cp, 0, &info);
+	int64_t window = qeff_node_int(qeff_graph_find(graph, "model.layers.0.attention")->producer,
+				       "window", 0);
+
+	qeff_graph_free(graph);
+	qeff_model_info_clear(&info);
+	qeff_checkpoint_close(cp);
+	return window;
+}
+
+/* A key that is not there means the family's default, null means none. */
+static void windows_have_defaults(void)
+{
+#define MISTRAL "\"architectures\":[\"MistralForCausalLM\"]"
+	struct tiny *t = tiny_new();
+
+	CU_ASSERT_EQUAL(window_of(t, MISTRAL), 4096);
+	CU_ASSERT_EQUAL(window_of(t, MISTRAL ",\"sliding_window\":null"), 0);
+	CU_ASSERT_EQUAL(window_of(t, MISTRAL ",\"sliding_window\":7"), 7);
+	CU_ASSERT_EQUAL(window_of(t, MISTRAL ",\"sliding_window\":7,\"layer_types\":"
+					     "[\"full_attention\",\"sliding_attention\"]"),
+			0);
+	CU_ASSERT_EQUAL(window_of(t, "\"sliding_window\":7"), 0);
+	tiny_free(t);
+}
+
 static void bounds_rotary_tables(void)
 {
 	struct tiny *t = tiny_new();
@@ -713,6 +743,7 @@ static const struct unit_test tests[] = {
 	{ "builds BERT", builds_bert },
 	{ "refuses what it does not handle", refuses_what_it_does_not_handle },
 	{ "families refuse", families_refuse },
+	{ "windows have defaults", windows_have_defaults },
 	{ "bounds rotary tables", bounds_rotary_tables },
 	{ "builds variants", builds_variants },
 	{ "makes rotary tables", makes_rotary_tables },
