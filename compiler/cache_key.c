@@ -134,6 +134,11 @@ static void numbers_line(struct qeff_bytes *key, const char *name, const uint32_
 		line(key, "%s=%" PRIu32, name, values[i]);
 }
 
+#if __SIZEOF_POINTER__ == 8
+_Static_assert(sizeof(struct qeff_compile_options) == 200,
+	       "what changes the package has a line below, a new option too");
+#endif
+
 int qeff_cache_options(const struct qeff_compile_options *o, struct qeff_bytes *key,
 		       struct qeff_error *err)
 {
