@@ -216,7 +216,6 @@ struct qeff_device {
 
 	struct qeff_control control;
 	struct qeff_dbc dbc[QEFF_DBCS];
-	struct qeff_timesync *timesync;
 
 	struct mutex log_lock; /* bootlog */
 	char *bootlog;
@@ -269,8 +268,7 @@ extern struct mhi_driver qeff_bootlog_driver;
 extern struct mhi_driver qeff_ssr_driver;
 extern struct mhi_driver qeff_ras_driver;
 
-/* qeff_timesync.c, qeff_ras.c, qeff_bootlog.c */
-void qeff_timesync_stop(struct qeff_device *qdev);
+/* qeff_ras.c, qeff_bootlog.c */
 void qeff_ras_init(struct qeff_device *qdev);
 void qeff_ras_exit(struct qeff_device *qdev);
 extern const struct attribute_group qeff_ras_group;
