@@ -26,7 +26,8 @@
  * @factor: what sines and cosines are multiplied by
  */
 struct frequencies {
-	const struct qeff_config *scaling, *config;
+	struct qeff_config scaling;
+	const struct qeff_config *config;
 	double theta;
 	float *inverse;
 	uint32_t count, positions;
@@ -36,9 +37,9 @@ struct frequencies {
 
 static int required_float(const struct frequencies *f, const char *key, double min, double *value)
 {
-	int ret = qeff_config_require(f->scaling, key, f->err);
+	int ret = qeff_config_require(&f->scaling, key, f->err);
 
-	return ret ? ret : qeff_config_float(f->scaling, key, min, FOREVER, value, f->err);
+	return ret ? ret : qeff_config_float(&f->scaling, key, min, FOREVER, value, f->err);
 }
 
 /* The context that the model was trained for before it was stretched; @in: where to look first. */
@@ -114,23 +115,23 @@ static int scale_yarn(struct frequencies *f)
 	int ret = required_float(f, "factor", 1e-6, &factor);
 
 	if (!ret)
-		ret = qeff_config_float(f->scaling, "beta_fast", 1e-6, FOREVER, &fast, f->err);
+		ret = qeff_config_float(&f->scaling, "beta_fast", 1e-6, FOREVER, &fast, f->err);
 	if (!ret)
-		ret = qeff_config_float(f->scaling, "beta_slow", 1e-6, FOREVER, &slow, f->err);
+		ret = qeff_config_float(&f->scaling, "beta_slow", 1e-6, FOREVER, &slow, f->err);
 	if (!ret)
-		ret = qeff_config_float(f->scaling, "mscale", 0, FOREVER, &scale, f->err);
+		ret = qeff_config_float(&f->scaling, "mscale", 0, FOREVER, &scale, f->err);
 	if (!ret)
-		ret = qeff_config_float(f->scaling, "mscale_all_dim", 0, FOREVER, &all, f->err);
+		ret = qeff_config_float(&f->scaling, "mscale_all_dim", 0, FOREVER, &all, f->err);
 	if (!ret)
-		ret = qeff_config_bool(f->scaling, "truncate", &truncate, f->err);
+		ret = qeff_config_bool(&f->scaling, "truncate", &truncate, f->err);
 	if (!ret)
-		ret = old_context(f, f->scaling, &context);
+		ret = old_context(f, &f->scaling, &context);
 	if (ret)
 		return ret;
 	magnitude = yarn_magnitude(factor, 1);
 	if (scale != 0 && all != 0)
 		magnitude = yarn_magnitude(factor, scale) / yarn_magnitude(factor, all);
-	ret = qeff_config_float(f->scaling, "attention_factor", 1e-6, FOREVER, &magnitude, f->err);
+	ret = qeff_config_float(&f->scaling, "attention_factor", 1e-6, FOREVER, &magnitude, f->err);
 	low = yarn_place(f, fast, context);
 	high = yarn_place(f, slow, context);
 	if (truncate) {
@@ -164,10 +165,11 @@ static int scale_longrope(struct frequencies *f)
 		ret = qeff_config_float(f->config, "max_position_embeddings", 1, FOREVER, &context,
 					f->err);
 	if (!ret)
-		ret = qeff_config_float(f->scaling, "factor", 1e-6, FOREVER, &factor, f->err);
+		ret = qeff_config_float(&f->scaling, "factor", 1e-6, FOREVER, &factor, f->err);
 	if (!ret) {
 		key = f->positions > old ? "long_factor" : "short_factor";
-		ret = qeff_config_floats(f->scaling, key, 1e-6, FOREVER, f->count, factors, f->err);
+		ret = qeff_config_floats(&f->scaling, key, 1e-6, FOREVER, f->count, factors,
+					 f->err);
 	}
 	for (uint32_t i = 0; i < f->count && !ret; i++) {
 		float exponent = (float)(2 * i) / (float)(2 * f->count);
@@ -180,7 +182,7 @@ static int scale_longrope(struct frequencies *f)
 	if (stretched)
 		factor = context / old;
 	magnitude = factor <= 1 ? 1 : sqrt(1 + log(factor) / log(old));
-	ret = qeff_config_float(f->scaling, "attention_factor", 1e-6, FOREVER, &magnitude, f->err);
+	ret = qeff_config_float(&f->scaling, "attention_factor", 1e-6, FOREVER, &magnitude, f->err);
 	f->factor = (float)magnitude;
 	return ret;
 }
@@ -201,7 +203,7 @@ static int scale_llama3(struct frequencies *f)
 		ret = qeff_error_set(f->err, -EINVAL,
 				     "%s: \"%shigh_freq_factor\" is %g, expected more than "
 				     "\"low_freq_factor\", %g",
-				     f->scaling->file, f->scaling->path, high, low);
+				     f->scaling.file, f->scaling.path, high, low);
 	for (uint32_t i = 0; i < f->count && !ret; i++) {
 		float inverse = f->inverse[i];
 		float wave = (float)(2 * M_PI) / inverse;
@@ -252,13 +254,11 @@ static int read_scaling(const struct qeff_config *config, const char *kind,
 /* @kind: NULL for theta as it is, whatever the config says */
 static int make_frequencies(struct frequencies *f, const char *kind)
 {
-	struct qeff_config scaling;
 	const char *type = "default";
 	int ret;
 
-	f->scaling = &scaling;
 	f->factor = 1;
-	ret = kind ? read_scaling(f->config, kind, &scaling, &type, &f->theta, f->err) : 0;
+	ret = kind ? read_scaling(f->config, kind, &f->scaling, &type, &f->theta, f->err) : 0;
 	if (ret)
 		return ret;
 	powers(f, f->theta);
@@ -267,7 +267,7 @@ static int make_frequencies(struct frequencies *f, const char *kind)
 			return scalings[i].scale(f);
 	return qeff_error_set(f->err, -ENOTSUP,
 			      "%s: \"%srope_type\" is \"%.64s\", which is not supported",
-			      f->config->file, scaling.path, type);
+			      f->config->file, f->scaling.path, type);
 }
 
 static void fill_tables(const struct frequencies *f, float *cosines, float *sines)

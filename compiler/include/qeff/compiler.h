@@ -140,9 +140,8 @@ struct qeff_compile_numbers {
  *		  int8 codes with a scale for 32
  * @mxint8_kv_cache: the KV cache is MXINT8 (int8, a power of two for 32 of them)
  * @num_devices: cards; 0 means 1, and more are not possible yet
- * @adapter: folder of a LoRA adapter (adapter_config.json, adapter_model.safetensors) that is merged
- *	     into the weights, which are fp32 then where @precision keeps the checkpoint's type; or
- *	     NULL
+ * @adapter: folder of a LoRA adapter (adapter_config.json, adapter_model.safetensors), merged into
+ *	     the weights, which are fp32 then where @precision keeps the checkpoint's type; or NULL
  * @onnx_dir: folder that receives the transformed graph as ONNX, or NULL
  * @progress: called from the calling thread as work proceeds, or NULL; @done of @total in a unit
  *	      of the stage's own
