@@ -50,7 +50,7 @@ for order in 'qaic qeff' 'qeff qaic'; do
     strangers >/tmp/strangers
     check "no MHI device has a stranger" [ ! -s /tmp/strangers ]
     for module in $order; do
-        check "unload $module" rmmod "$module"
+        check "unload $module" unload "$module"
         other=qeff
         address=$second
         serial=SECOND

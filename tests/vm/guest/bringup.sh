@@ -20,7 +20,7 @@ esac
 check "qeff-stat" qeff-stat -d "$address"
 qeff-stat --json >/out/stat.json
 
-check "unload" rmmod qeff
+check "unload" unload qeff
 check "no node is left" [ -z "$(node "$address")" ]
 check "reload" insmod /lib/modules/qeff.ko
 check "online again" within 30 online "$address"
@@ -30,7 +30,7 @@ check "unbound: no node" [ -z "$(node "$address")" ]
 echo "$address" >bind
 check "bound: online" within 30 online "$address"
 cd /
-check "unload at the end" rmmod qeff
+check "unload at the end" unload qeff
 if [ "$SETUP" = iommu ]; then
     mapped 1 >/out/mapped
     check "nothing is left mapped" [ ! -s /out/mapped ]

@@ -201,7 +201,7 @@ done
 after=$(allocated)
 echo "# $before allocations before, $after after"
 check "nothing has stayed allocated" [ "$after" -lt $((before + 40)) ]
-check "unload" rmmod qeff
+check "unload" unload qeff
 
 # A mutant may end all this at its line by a panic; mutations.sh goes on behind it.
 for number in ${MUTANTS-}; do

@@ -22,7 +22,7 @@ check "in time, right, and working again" [ "$result" -eq 0 ]
 dmesg | grep 'qeff 0000' | sed 's/^/# /' | tail -n 20
 check "corrected errors are counted" [ "$(cat "/sys/bus/pci/devices/$address/ce_count")" -gt 0 ]
 check "fatal errors are counted" [ "$(cat "/sys/bus/pci/devices/$address/ue_count")" -gt 0 ]
-check "unload" rmmod qeff
+check "unload" unload qeff
 if [ "$SETUP" = iommu ]; then
     check "nothing is mapped" [ -z "$(mapped 1)" ]
 fi

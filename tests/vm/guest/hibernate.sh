@@ -27,7 +27,7 @@ check "hibernation, and back" sh -c 'echo disk >/sys/power/state'
 check "another client of the bus" [ "$(counter 1 clients)" -eq 2 ]
 check "works" works
 check "it has booted again" [ "$(counter 1 boots)" -gt "$boots" ]
-check "unload" rmmod qeff
+check "unload" unload qeff
 if [ "$SETUP" = iommu ]; then
     check "nothing is mapped" [ -z "$(mapped 1)" ]
 fi

@@ -15,7 +15,7 @@ check "card online" within 30 online "$address"
 if vm-ioctls "$(node "$address")" /models/tiny-llama-stories.qpc >/tmp/ioctls; then result=0; else result=1; fi
 sed 's/^/# /' /tmp/ioctls
 check "ioctls" [ "$result" -eq 0 ]
-check "unload" rmmod qeff
+check "unload" unload qeff
 if [ "$SETUP" = iommu ]; then
     check "nothing is mapped" [ -z "$(mapped 1)" ]
 fi

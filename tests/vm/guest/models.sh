@@ -39,7 +39,7 @@ if [ "$SETUP" = iommu ]; then
     mapped 1 >/out/mapped-before
     check "memory is mapped while the driver is loaded" [ -s /out/mapped-before ]
 fi
-check "unload" rmmod "$driver"
+check "unload" unload "$driver"
 if [ "$SETUP" = iommu ]; then
     mapped 1 >/out/mapped
     check "nothing is left mapped" [ ! -s /out/mapped ]

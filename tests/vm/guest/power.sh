@@ -74,7 +74,7 @@ else
     check "works" works
     check "the card had been without power" [ "$(counter 1 resets)" -gt "$resets" ]
 fi
-check "unload" rmmod qeff
+check "unload" unload qeff
 check "no bus mastering afterwards" [ "$(counter 1 master)" -eq 0 ]
 if [ "$SETUP" = iommu ]; then
     check "nothing is mapped" [ -z "$(mapped 1)" ]

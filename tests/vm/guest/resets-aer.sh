@@ -60,7 +60,7 @@ under_load "a fatal error (data link)" 0 20 0
 check "the kernel says that it has recovered" recovered 2
 check "the bus was reset" [ "$(counter 1 resets)" -gt "$resets" ]
 dmesg | grep -E 'AER|qeff 0000' | sed 's/^/# /' | tail -n 30
-check "unload" rmmod qeff
+check "unload" unload qeff
 if [ "$SETUP" = iommu ]; then
     check "nothing is mapped" [ -z "$(mapped 1)" ]
 fi

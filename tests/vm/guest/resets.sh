@@ -57,7 +57,7 @@ if echo devices >/sys/power/pm_test 2>/dev/null; then
     check "sleep" sh -c 'echo freeze >/sys/power/state'
     check "works after sleep" works
 fi
-check "unload" rmmod qeff
+check "unload" unload qeff
 if [ "$SETUP" = iommu ]; then
     check "nothing is mapped" [ -z "$(mapped 1)" ]
 fi

@@ -50,7 +50,7 @@ check "settled" settle
 check "still named by its place" [ "$(readlink -f "$path")" = "$node" ]
 check "still named by its number" [ "$(readlink -f "$id")" = "$node" ]
 
-check "unload" rmmod qeff
+check "unload" unload qeff
 check "settled" settle
 check "no names are left" [ -z "$(find /dev/accel -type l 2>/dev/null)" ]
 check "udev ends" udevadm control --exit

@@ -35,5 +35,5 @@ check "the second card works" qeff-stat -d "$other"
 echo 1 >"/sys/bus/pci/devices/$address/remove"
 check "removed" [ ! -e "/sys/bus/pci/devices/$address" ]
 check "the second card still works" qeff-stat -d "$other"
-check "unload" rmmod qeff
+check "unload" unload qeff
 plan
