@@ -325,18 +325,31 @@ static int drm_unslice(struct qeff_transport *t, uint32_t handle, struct qeff_er
 	return ret ? fail(drm_of(t), err, ret, "unslice buffer") : 0;
 }
 
-static int drm_execute(struct qeff_transport *t, uint32_t dbc_id,
-		       const struct qaic_execute_entry *entries, uint32_t count,
-		       struct qeff_error *err)
+static int queue(struct drm_transport *d, unsigned long request, uint32_t dbc_id,
+		 const void *entries, uint32_t count, struct qeff_error *err)
 {
 	struct qaic_execute execute = {
 		.hdr = { .count = count, .dbc_id = dbc_id },
 		.data = (uintptr_t)entries,
 	};
 	/* an interrupted call has queued nothing */
-	int ret = call_again(drm_of(t), DRM_IOCTL_QAIC_EXECUTE_BO, &execute);
+	int ret = call_again(d, request, &execute);
 
-	return ret ? fail(drm_of(t), err, ret, "execute") : 0;
+	return ret ? fail(d, err, ret, "execute") : 0;
+}
+
+static int drm_execute(struct qeff_transport *t, uint32_t dbc_id,
+		       const struct qaic_execute_entry *entries, uint32_t count,
+		       struct qeff_error *err)
+{
+	return queue(drm_of(t), DRM_IOCTL_QAIC_EXECUTE_BO, dbc_id, entries, count, err);
+}
+
+static int drm_execute_partial(struct qeff_transport *t, uint32_t dbc_id,
+			       const struct qaic_partial_execute_entry *entries, uint32_t count,
+			       struct qeff_error *err)
+{
+	return queue(drm_of(t), DRM_IOCTL_QAIC_PARTIAL_EXECUTE_BO, dbc_id, entries, count, err);
 }
 
 static int drm_wait(struct qeff_transport *t, uint32_t dbc_id, uint32_t handle, uint32_t timeout_ms,
@@ -384,6 +397,7 @@ static const struct qeff_transport_ops drm_ops = {
 	.slice = drm_slice,
 	.unslice = drm_unslice,
 	.execute = drm_execute,
+	.execute_partial = drm_execute_partial,
 	.wait = drm_wait,
 	.stats = drm_stats,
 };

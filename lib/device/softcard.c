@@ -216,6 +216,7 @@ static const struct qeff_transport_ops soft_ops = {
 	.slice = qeff_soft_slice,
 	.unslice = qeff_soft_unslice,
 	.execute = qeff_soft_execute,
+	.execute_partial = qeff_soft_execute_partial,
 	.wait = qeff_soft_wait,
 	.stats = qeff_soft_stats,
 	.lend = soft_lend,

@@ -69,8 +69,7 @@ struct soft_dbc;
  * @handle: 0 once freed by its owner
  * @fd: the memfd behind @data
  * @dbc: the channel it is sliced for, or NULL
- * @elements: the request elements of one execution, all but req_id
- * @num_slices: responses that one execution gives
+ * @slices: what is laid on it; @num_slices: how many, and the responses that one execution gives
  * @next: in the channel's queue
  * @queued: in a queue: the card may be at its memory
  * @submitted: executions queued so far
@@ -90,8 +89,7 @@ struct soft_buffer {
 
 	struct soft_dbc *dbc;
 	uint32_t direction;
-	struct soft_element *elements;
-	uint32_t num_elements;
+	struct qaic_attach_slice_entry *slices;
 	uint32_t num_slices;
 
 	struct soft_buffer *next;
@@ -216,12 +214,23 @@ int qeff_soft_unslice(struct qeff_transport *t, uint32_t handle, struct qeff_err
 struct soft_buffer *qeff_soft_buffer_find(struct soft_user *u, uint32_t handle);
 void qeff_soft_buffer_put(struct soft_card *c, struct soft_buffer *b);
 void qeff_soft_buffer_detach(struct soft_card *c, struct soft_buffer *b);
+/* Slice @i of @b as far as it lies in the first @valid bytes of the buffer. */
+struct qaic_attach_slice_entry qeff_soft_slice_within(const struct soft_buffer *b, uint32_t i,
+						      uint64_t valid);
+/* How many request elements a slice takes, and number @k of them, all but req_id. */
+uint64_t qeff_soft_slice_elements(const struct soft_card *c,
+				  const struct qaic_attach_slice_entry *e);
+struct soft_element qeff_soft_slice_element(const struct soft_card *c, const struct soft_buffer *b,
+					    const struct qaic_attach_slice_entry *e, uint64_t k);
 
 /* softcard_queue.c */
 
 int qeff_soft_execute(struct qeff_transport *t, uint32_t dbc_id,
 		      const struct qaic_execute_entry *entries, uint32_t count,
 		      struct qeff_error *err);
+int qeff_soft_execute_partial(struct qeff_transport *t, uint32_t dbc_id,
+			      const struct qaic_partial_execute_entry *entries, uint32_t count,
+			      struct qeff_error *err);
 int qeff_soft_wait(struct qeff_transport *t, uint32_t dbc_id, uint32_t handle, uint32_t timeout_ms,
 		   struct qeff_error *err);
 int qeff_soft_stats(struct qeff_transport *t, uint32_t dbc_id,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Buffers of the softcard transport: memfds, so that one can be exported, and the request elements
- * that slicing lays on them, built as the kernel driver builds them.
+ * Buffers of the softcard transport: memfds, so that one can be exported, and the slices that are
+ * laid on them, as request elements built as the kernel driver builds them.
  */
 #include "device/softcard.h"
 
@@ -24,7 +24,7 @@ static void free_buffer(struct soft_buffer *b)
 		munmap(b->data, b->size_bytes);
 	if (b->fd >= 0)
 		close(b->fd);
-	free(b->elements);
+	free(b->slices);
 	free(b);
 }
 
@@ -34,8 +34,8 @@ void qeff_soft_buffer_detach(struct soft_card *c, struct soft_buffer *b)
 		return;
 	qeff_ranges_remove(&c->ranges, b->data, b->size_bytes, QEFF_RANGE_DMA,
 			   b->direction == QAIC_DIR_FROM_DEVICE);
-	free(b->elements);
-	b->elements = NULL;
+	free(b->slices);
+	b->slices = NULL;
 	b->dbc = NULL;
 }
 
@@ -232,51 +232,59 @@ static uint8_t doorbell_attributes(uint32_t bits)
 	return 0x80u | (bits == 32 ? 0u : bits == 16 ? 1u : 2u);
 }
 
-static uint64_t elements_of(const struct soft_card *c, const struct qaic_attach_slice_entry *e)
+struct qaic_attach_slice_entry qeff_soft_slice_within(const struct soft_buffer *b, uint32_t i,
+						      uint64_t valid)
+{
+	struct qaic_attach_slice_entry e = b->slices[i];
+	uint64_t within = valid > e.offset ? valid - e.offset : 0;
+
+	if (e.size > within)
+		e.size = within;
+	return e;
+}
+
+uint64_t qeff_soft_slice_elements(const struct soft_card *c,
+				  const struct qaic_attach_slice_entry *e)
 {
 	return e->size ? (e->size - 1) / c->segment_bytes + 1 : 1;
 }
 
 /*
- * One slice: an element for each segment. The presync operation stands in all of them; the
- * operations behind the transfer, the doorbell and the completion only in the last, which without a
- * presync operation carries a fence, so that those operations come after all of the data.
+ * An element for each segment. The presync operation stands in all of them; the operations behind
+ * the transfer, the doorbell and the completion only in the last, which without a presync operation
+ * carries a fence, so that those operations come after all of the data.
  */
-static void encode_slice(const struct soft_card *c, const struct soft_buffer *b,
-			 const struct qaic_attach_slice_entry *e, struct soft_element *elements)
+struct soft_element qeff_soft_slice_element(const struct soft_card *c, const struct soft_buffer *b,
+					    const struct qaic_attach_slice_entry *e, uint64_t k)
 {
 	const struct qaic_sem *sems[4] = { &e->sem0, &e->sem1, &e->sem2, &e->sem3 };
-	uint64_t count = elements_of(c, e), done = 0;
+	uint64_t done = k * c->segment_bytes, left = e->size - done;
+	uint64_t host = (uintptr_t)b->data + e->offset + done;
 	bool to_device = b->direction == QAIC_DIR_TO_DEVICE, presync = false;
-	struct soft_element *element = elements;
+	bool last = k + 1 == qeff_soft_slice_elements(c, e);
+	struct soft_element element = {
+		.command = SOFT_CMD_BULK,
+		.source = to_device ? host : e->dev_addr + done,
+		.destination = to_device ? e->dev_addr + done : host,
+		.length = (uint32_t)(left < c->segment_bytes ? left : c->segment_bytes),
+	};
 
-	for (uint64_t i = 0; i < count; i++) {
-		uint64_t length =
-			e->size - done < c->segment_bytes ? e->size - done : c->segment_bytes;
-		uint64_t host = (uintptr_t)b->data + e->offset + done;
-
-		element = &elements[i];
-		*element = (struct soft_element){
-			.command = SOFT_CMD_BULK,
-			.source = to_device ? host : e->dev_addr + done,
-			.destination = to_device ? e->dev_addr + done : host,
-			.length = (uint32_t)length,
-		};
-		if (length)
-			element->command |= to_device ? SOFT_CMD_TO_DEVICE : SOFT_CMD_FROM_DEVICE;
-		for (int j = 0; j < 4; j++) {
-			if (sems[j]->presync || i == count - 1)
-				element->semaphores[j] = semaphore_word(sems[j]);
-			presync |= sems[j]->presync;
-		}
-		done += length;
+	if (element.length)
+		element.command |= to_device ? SOFT_CMD_TO_DEVICE : SOFT_CMD_FROM_DEVICE;
+	for (int j = 0; j < 4; j++) {
+		if (sems[j]->presync || last)
+			element.semaphores[j] = semaphore_word(sems[j]);
+		presync |= sems[j]->presync;
 	}
-	element->command |= SOFT_CMD_COMPLETION;
-	element->doorbell_address = e->db_addr;
-	element->doorbell_attributes = doorbell_attributes(e->db_len);
-	element->doorbell_data = e->db_data;
-	if (count > 1 && !presync)
-		element->semaphores[0] |= UINT32_C(1) << (to_device ? 30 : 29);
+	if (!last)
+		return element;
+	element.command |= SOFT_CMD_COMPLETION;
+	element.doorbell_address = e->db_addr;
+	element.doorbell_attributes = doorbell_attributes(e->db_len);
+	element.doorbell_data = e->db_data;
+	if (k && !presync)
+		element.semaphores[0] |= UINT32_C(1) << (to_device ? 30 : 29);
+	return element;
 }
 
 static int check_encoding(const struct soft_user *u, const struct qaic_attach_slice_entry *entries,
@@ -296,7 +304,7 @@ static int check_encoding(const struct soft_user *u, const struct qaic_attach_sl
 				"%s: slice %u: doorbell of %u bits at %#llx is not aligned",
 				u->name, i, e->db_len, (unsigned long long)e->db_addr);
 		/* sizes are inside the buffer, so the sum stays far from its limit */
-		*total += elements_of(u->card, e);
+		*total += qeff_soft_slice_elements(u->card, e);
 	}
 	return 0;
 }
@@ -323,7 +331,7 @@ static int slice_locked(struct soft_user *u, uint32_t handle, uint32_t dbc_id, u
 {
 	struct soft_dbc *dbc = &u->card->dbcs[dbc_id];
 	struct soft_buffer *b = qeff_soft_buffer_find(u, handle);
-	struct soft_element *elements;
+	struct qaic_attach_slice_entry *slices;
 	uint64_t total;
 	int ret;
 
@@ -349,21 +357,17 @@ static int slice_locked(struct soft_user *u, uint32_t handle, uint32_t dbc_id, u
 			"%s: buffer %u takes %llu elements, the ring of channel %u holds %u",
 			u->name, handle, (unsigned long long)total, dbc_id,
 			dbc->rings.num_elements - 1);
-	elements = calloc(total, sizeof(*elements));
-	if (!elements || qeff_ranges_add(&u->card->ranges, b->data, b->size_bytes, QEFF_RANGE_DMA,
-					 direction == QAIC_DIR_FROM_DEVICE)) {
-		free(elements);
+	slices = reallocarray(NULL, count, sizeof(*slices));
+	if (!slices || qeff_ranges_add(&u->card->ranges, b->data, b->size_bytes, QEFF_RANGE_DMA,
+				       direction == QAIC_DIR_FROM_DEVICE)) {
+		free(slices);
 		return qeff_error_set(err, -ENOMEM, "%s: out of memory", u->name);
 	}
 	b->direction = direction;
-	b->elements = elements;
-	b->num_elements = (uint32_t)total;
+	memcpy(slices, entries, count * sizeof(*slices));
+	b->slices = slices;
 	b->num_slices = count;
 	b->dbc = dbc;
-	for (uint32_t i = 0; i < count; i++) {
-		encode_slice(u->card, b, &entries[i], elements);
-		elements += elements_of(u->card, &entries[i]);
-	}
 	return 0;
 }
 

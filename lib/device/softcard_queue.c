@@ -109,24 +109,52 @@ static int check_buffer(const struct soft_user *u, uint32_t dbc_id, uint32_t han
 	return 0;
 }
 
-/* Writes the elements of one execution behind @tail; returns the tail behind them. */
-static uint32_t write_elements(struct soft_dbc *dbc, const struct soft_buffer *b, uint32_t tail)
+/* Elements of one execution that moves the first @valid bytes of @b. */
+static uint64_t count_elements(const struct soft_card *c, const struct soft_buffer *b,
+			       uint64_t valid)
+{
+	uint64_t count = 0;
+
+	for (uint32_t i = 0; i < b->num_slices; i++) {
+		const struct qaic_attach_slice_entry slice = qeff_soft_slice_within(b, i, valid);
+
+		count += qeff_soft_slice_elements(c, &slice);
+	}
+	return count;
+}
+
+/* Writes them behind @tail; returns the tail behind them. */
+static uint32_t write_elements(const struct soft_card *c, struct soft_dbc *dbc,
+			       const struct soft_buffer *b, uint64_t valid, uint32_t tail)
 {
 	struct soft_element *ring = dbc->rings.memory;
 
-	for (uint32_t i = 0; i < b->num_elements; i++) {
-		ring[tail] = b->elements[i];
-		ring[tail].req_id = b->req_id;
-		tail = (tail + 1) % dbc->rings.num_elements;
+	for (uint32_t i = 0; i < b->num_slices; i++) {
+		const struct qaic_attach_slice_entry slice = qeff_soft_slice_within(b, i, valid);
+		uint64_t count = qeff_soft_slice_elements(c, &slice);
+
+		for (uint64_t k = 0; k < count; k++) {
+			ring[tail] = qeff_soft_slice_element(c, b, &slice, k);
+			ring[tail].req_id = b->req_id;
+			tail = (tail + 1) % dbc->rings.num_elements;
+		}
 	}
 	return tail;
 }
 
+/* What is to be queued: either kind of entry. */
+struct submission {
+	uint32_t dbc_id;
+	const struct qaic_execute_entry *whole;
+	const struct qaic_partial_execute_entry *partial;
+	uint32_t count;
+	uint64_t received_us;
+};
+
 /* All or nothing: what a failed call has queued is taken back, and the card never saw the tail. */
-static int queue_locked(struct soft_user *u, uint32_t dbc_id,
-			const struct qaic_execute_entry *entries, uint32_t count,
-			uint64_t received_us, struct qeff_error *err)
+static int queue_locked(struct soft_user *u, const struct submission *s, struct qeff_error *err)
 {
+	uint32_t dbc_id = s->dbc_id;
 	struct soft_dbc *dbc = &u->card->dbcs[dbc_id];
 	struct soft_buffer *last = dbc->last;
 	uint32_t head, tail = dbc->tail, n = dbc->rings.num_elements;
@@ -140,14 +168,25 @@ static int queue_locked(struct soft_user *u, uint32_t dbc_id,
 	if (head >= n)
 		return qeff_error_set(err, -ENODEV, "%s: request head of channel %u is %u of %u",
 				      u->name, dbc_id, head, n);
-	for (uint32_t i = 0; i < count && !ret; i++) {
-		struct soft_buffer *b = qeff_soft_buffer_find(u, entries[i].handle);
+	for (uint32_t i = 0; i < s->count && !ret; i++) {
+		uint32_t handle = s->partial ? s->partial[i].handle : s->whole[i].handle;
+		struct soft_buffer *b = qeff_soft_buffer_find(u, handle);
 		uint32_t used = (tail + n - head) % n;
+		uint64_t valid, elements;
 
-		ret = check_buffer(u, dbc_id, entries[i].handle, b, err);
+		ret = check_buffer(u, dbc_id, handle, b, err);
 		if (ret)
 			break;
-		if (b->num_elements > n - 1 - used) {
+		valid = s->partial ? s->partial[i].resize : b->size_bytes;
+		if (valid > b->size_bytes) {
+			ret = qeff_error_set(err, -EINVAL,
+					     "%s: execute: %llu bytes of buffer %u, which has %llu",
+					     u->name, (unsigned long long)valid, handle,
+					     (unsigned long long)b->size_bytes);
+			break;
+		}
+		elements = count_elements(u->card, b, valid);
+		if (elements > n - 1 - used) {
 			ret = qeff_error_set(err, -EAGAIN,
 					     "%s: execute: the ring of channel %u is full", u->name,
 					     dbc_id);
@@ -156,10 +195,11 @@ static int queue_locked(struct soft_user *u, uint32_t dbc_id,
 		b->req_id = id++;
 		b->responses_left = b->num_slices;
 		b->failed = false;
-		b->received_us = received_us;
-		b->running = (struct qaic_perf_stats_entry){ .queue_level_before = used,
-							     .num_queue_element = b->num_elements };
-		tail = write_elements(dbc, b, tail);
+		b->received_us = s->received_us;
+		b->running =
+			(struct qaic_perf_stats_entry){ .queue_level_before = used,
+							.num_queue_element = (uint32_t)elements };
+		tail = write_elements(u->card, dbc, b, valid, tail);
 		queue_buffer(dbc, b);
 	}
 	if (ret) {
@@ -176,31 +216,52 @@ static int queue_locked(struct soft_user *u, uint32_t dbc_id,
 	return 0;
 }
 
-int qeff_soft_execute(struct qeff_transport *t, uint32_t dbc_id,
-		      const struct qaic_execute_entry *entries, uint32_t count,
-		      struct qeff_error *err)
+static int submit(struct qeff_transport *t, const struct submission *s, struct qeff_error *err)
 {
-	uint64_t received_us = qeff_soft_now_us();
 	struct soft_user *u = soft_user_of(t);
 	struct soft_card *c = u->card;
 	struct soft_dbc *dbc;
 	uint32_t tail;
 	int ret;
 
-	if (count == 0 || !entries || dbc_id >= QAIC_MAX_DBCS)
+	if (s->count == 0 || (!s->whole && !s->partial) || s->dbc_id >= QAIC_MAX_DBCS)
 		return qeff_error_set(err, -EINVAL, "%s: execute: %u buffers on channel %u",
-				      u->name, count, dbc_id);
-	dbc = &c->dbcs[dbc_id];
+				      u->name, s->count, s->dbc_id);
+	dbc = &c->dbcs[s->dbc_id];
 	pthread_mutex_lock(&dbc->submit);
 	pthread_mutex_lock(&c->lock);
-	ret = queue_locked(u, dbc_id, entries, count, received_us, err);
+	ret = queue_locked(u, s, err);
 	tail = dbc->tail;
 	pthread_mutex_unlock(&c->lock);
 	/* may complete them before it returns */
 	if (!ret)
-		qeff_card_dbc_write(c->card, dbc_id, SOFT_REG_REQTP, tail);
+		qeff_card_dbc_write(c->card, s->dbc_id, SOFT_REG_REQTP, tail);
 	pthread_mutex_unlock(&dbc->submit);
 	return ret;
+}
+
+int qeff_soft_execute(struct qeff_transport *t, uint32_t dbc_id,
+		      const struct qaic_execute_entry *entries, uint32_t count,
+		      struct qeff_error *err)
+{
+	return submit(t,
+		      &(struct submission){ .dbc_id = dbc_id,
+					    .whole = entries,
+					    .count = count,
+					    .received_us = qeff_soft_now_us() },
+		      err);
+}
+
+int qeff_soft_execute_partial(struct qeff_transport *t, uint32_t dbc_id,
+			      const struct qaic_partial_execute_entry *entries, uint32_t count,
+			      struct qeff_error *err)
+{
+	return submit(t,
+		      &(struct submission){ .dbc_id = dbc_id,
+					    .partial = entries,
+					    .count = count,
+					    .received_us = qeff_soft_now_us() },
+		      err);
 }
 
 static void finish(struct soft_card *c, struct soft_dbc *dbc, struct soft_buffer *b)

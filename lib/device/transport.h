@@ -33,6 +33,9 @@ struct qeff_transport;
  * @slice: lays a transfer program on a BO: @entries in execution order, for channel @dbc_id
  * @unslice: removes it; -EBUSY while queued
  * @execute: queues the BOs in order, all or nothing; -EAGAIN if the ring has no room
+ * @execute_partial: likewise, but of each BO only the first bytes are moved. Drivers disagree about
+ * slices of which nothing is moved, and some never complete them if their memory is scattered: the
+ * caller leaves at least one byte to each slice
  * @wait: until the BO's last execution completed; timeout_ms 0 means the default (5000);
  * -ETIMEDOUT, -EPERM once the channel is torn down, -EIO if the card failed the transfer (where the
  * driver can tell)
@@ -61,6 +64,9 @@ struct qeff_transport_ops {
 	int (*execute)(struct qeff_transport *t, uint32_t dbc_id,
 		       const struct qaic_execute_entry *entries, uint32_t count,
 		       struct qeff_error *err);
+	int (*execute_partial)(struct qeff_transport *t, uint32_t dbc_id,
+			       const struct qaic_partial_execute_entry *entries, uint32_t count,
+			       struct qeff_error *err);
 	int (*wait)(struct qeff_transport *t, uint32_t dbc_id, uint32_t handle, uint32_t timeout_ms,
 		    struct qeff_error *err);
 	int (*stats)(struct qeff_transport *t, uint32_t dbc_id,

@@ -371,6 +371,7 @@ static void execution(void)
 {
 	struct qeff_transport *t = open_node("qeff");
 	const struct qaic_execute_entry entries[2] = { { 42, 1 }, { 43, 2 } };
+	const struct qaic_partial_execute_entry partial[2] = { { 42, 1, 100 }, { 43, 2, 1 } };
 	struct qaic_perf_stats_entry stats[2] = { 0 };
 
 	CU_ASSERT_EQUAL(t->ops->execute(t, 3, entries, 2, NULL), 0);
@@ -385,6 +386,15 @@ static void execution(void)
 	next_errors(2, EINTR, EINTR, 0);
 	CU_ASSERT_EQUAL(t->ops->execute(t, 3, entries, 2, NULL), 0);
 	CU_ASSERT_EQUAL(kernel.calls, 3);
+
+	CU_ASSERT_EQUAL(t->ops->execute_partial(t, 3, partial, 2, NULL), 0);
+	CU_ASSERT_EQUAL(kernel.request, NR_PARTIAL);
+	CU_ASSERT_EQUAL(word(0), 2);
+	CU_ASSERT_EQUAL(word(4), 3);
+	CU_ASSERT_EQUAL(quad(8), (uintptr_t)partial);
+	next_errors(1, EAGAIN, 0, 0);
+	CU_ASSERT_EQUAL(t->ops->execute_partial(t, 3, partial, 2, NULL), -EAGAIN);
+	CU_ASSERT_EQUAL(kernel.calls, 1);
 
 	CU_ASSERT_EQUAL(t->ops->stats(t, 3, stats, 2, NULL), 0);
 	CU_ASSERT_EQUAL(kernel.request, NR_PERF_STATS);

@@ -315,6 +315,56 @@ static void scattered_memory_gives_more_elements(void)
 	ops->close(t);
 }
 
+/* Bytes beyond what is to be moved are left out; semaphores and doorbells never are. */
+static void partial(void)
+{
+	struct qeff_transport *t = open_active(16);
+	const struct qaic_attach_slice_entry slices[2] = {
+		{ .size = 10000,
+		  .sem0 = { .index = 1, .presync = 1, .cmd = 6 },
+		  .dev_addr = 0x40000 },
+		{ .size = 2000, .dev_addr = 0x7000, .db_addr = 4, .db_len = 32, .offset = 10000 },
+	};
+	/* of the first slice and of the second, in elements of 4096 bytes at most */
+	static const struct {
+		uint64_t valid;
+		uint32_t elements, length[4];
+	} cases[] = {
+		{ 12288, 4, { 4096, 4096, 1808, 2000 } },
+		{ 11000, 4, { 4096, 4096, 1808, 1000 } },
+		{ 8192, 3, { 4096, 4096, 0 } },
+		{ 4097, 3, { 4096, 1, 0 } },
+		{ 0, 2, { 0, 0 } },
+	};
+	struct qaic_partial_execute_entry entry = { .handle = 1, .resize = 12289 };
+
+	soft_user_of(t)->card->segment_bytes = 4096;
+	new_buffer(t, 12288, NULL);
+	CU_ASSERT_EQUAL(ops->execute_partial(t, DBC, &entry, 1, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(ops->slice(t, 1, DBC, 1, slices, 2, NULL), 0);
+	CU_ASSERT_EQUAL(ops->execute_partial(t, DBC, &entry, 1, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(ops->execute_partial(t, DBC, NULL, 1, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(script.num_elements, 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		entry.resize = cases[i].valid;
+		script.num_elements = 0;
+		CU_ASSERT_EQUAL(ops->execute_partial(t, DBC, &entry, 1, NULL), 0);
+		CU_ASSERT_EQUAL(wait_for(t, 1), 0);
+		CU_ASSERT_EQUAL_FATAL(script.num_elements, cases[i].elements);
+		for (uint32_t k = 0; k < cases[i].elements; k++) {
+			const uint8_t *e = script.elements[k];
+			bool ends = k + 2 >= cases[i].elements; /* a slice: it wants a response */
+
+			CU_ASSERT_EQUAL(le32(e + 24), cases[i].length[k]);
+			CU_ASSERT_EQUAL(e[3],
+					0x08 | (cases[i].length[k] ? 1 : 0) | (ends ? 0x10 : 0));
+			CU_ASSERT_EQUAL(le32(e + 48) >> 31, k + 1 < cases[i].elements);
+			CU_ASSERT_EQUAL(e[40], k + 1 == cases[i].elements ? 0x80 : 0);
+		}
+	}
+	ops->close(t);
+}
+
 static void execute_errors(void)
 {
 	struct qeff_transport *t = open_active(8), *other = NULL;
@@ -576,6 +626,7 @@ static const struct unit_test tests[] = {
 	{ "slice: errors in the driver's order", slice_errors_in_order },
 	{ "request elements", elements },
 	{ "scattered memory gives more elements", scattered_memory_gives_more_elements },
+	{ "partial executions", partial },
 	{ "execute: errors", execute_errors },
 	{ "rings wrap", rings_wrap },
 	{ "wait: errors, failures", waits },
