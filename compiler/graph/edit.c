@@ -107,6 +107,31 @@ void qeff_graph_morph(struct qeff_graph *graph, struct qeff_node *node, const ch
 	graph_fill_node(graph, node, row, num_inputs, inputs, num_attributes, attributes);
 }
 
+void qeff_graph_set_constant(struct qeff_graph *graph, struct qeff_node *node,
+			     const void *const *data)
+{
+	uint32_t at = graph->num_nodes;
+
+	if (!node || qeff_graph_status(graph, NULL))
+		return;
+	for (uint32_t i = 0; i < node->num_outputs; i++) {
+		struct qeff_value *value = node->outputs[i];
+
+		value->producer = NULL;
+		value->is_initialiser = true;
+		value->stored_type = value->type;
+		value->data = data[i];
+	}
+	for (uint32_t i = 0; i < node->num_inputs; i++)
+		if (node->inputs[i])
+			graph_remove_user(node->inputs[i], node);
+	while (at && graph->nodes[at - 1] != node) /* it is the last one as a rule */
+		at--;
+	if (at)
+		memmove(&graph->nodes[at - 1], &graph->nodes[at],
+			(--graph->num_nodes - (at - 1)) * sizeof(struct qeff_node *));
+}
+
 void qeff_graph_rename(struct qeff_graph *graph, struct qeff_value *value, const char *name)
 {
 	struct graph_name *entry;

@@ -203,7 +203,7 @@ static struct qeff_value *add_value(struct qeff_graph *graph, const char *name,
 
 /* Copies a shape given from outside into @value, checked. */
 static bool set_shape(struct qeff_graph *graph, struct qeff_value *value, uint32_t rank,
-		      const struct qeff_dim *dims)
+		      const struct qeff_dim *dims, int64_t least)
 {
 	uint64_t elements;
 	bool symbolic = false;
@@ -221,7 +221,7 @@ static bool set_shape(struct qeff_graph *graph, struct qeff_value *value, uint32
 
 		if (dims[i].symbol)
 			symbol = graph_name(graph, dims[i].symbol);
-		else if (dims[i].size < 1)
+		else if (dims[i].size < least)
 			qeff_graph_fail(graph, -EINVAL, "value \"%s\": dimension %u is %lld",
 					value->name, i, (long long)dims[i].size);
 		if (graph_private(graph)->error.code)
@@ -244,7 +244,7 @@ struct qeff_value *qeff_graph_input(struct qeff_graph *graph, const char *name,
 	struct graph_private *p = graph_private(graph);
 	struct qeff_value *value = add_value(graph, name, type);
 
-	if (!value || !set_shape(graph, value, rank, dims) ||
+	if (!value || !set_shape(graph, value, rank, dims, 1) ||
 	    !grow(graph, &graph->inputs, graph->num_inputs, &p->inputs_capacity))
 		return NULL;
 	value->is_input = true;
@@ -264,7 +264,7 @@ struct qeff_value *qeff_graph_initialiser(struct qeff_graph *graph, const char *
 		return NULL;
 	for (uint32_t i = 0; i < rank && i < QEFF_GRAPH_MAX_RANK; i++)
 		copy[i] = qeff_dim_of(dims[i]);
-	if (!set_shape(graph, value, rank, copy))
+	if (!set_shape(graph, value, rank, copy, 0))
 		return NULL;
 	if (!data || !qeff_graph_type_bytes(stored_type)) {
 		qeff_graph_fail(graph, -EINVAL, "initialiser \"%s\": has no bytes, or no type",
@@ -284,7 +284,7 @@ struct qeff_value *qeff_graph_constant(struct qeff_graph *graph, const char *nam
 	uint64_t elements = 1;
 
 	for (uint32_t i = 0; i < rank; i++)
-		if (dims[i] < 1 || !qeff_mul_u64(elements, (uint64_t)dims[i], &elements))
+		if (dims[i] < 0 || !qeff_mul_u64(elements, (uint64_t)dims[i], &elements))
 			elements = UINT64_MAX;
 	*data = graph_alloc(graph, elements, qeff_graph_type_bytes(type));
 	return *data ? qeff_graph_initialiser(graph, name, type, type, rank, dims, *data) : NULL;
@@ -354,13 +354,20 @@ bool graph_fill_node(struct qeff_graph *graph, struct qeff_node *node, const str
 		     uint32_t num_inputs, struct qeff_value *const *inputs, uint32_t num_attributes,
 		     const struct qeff_attribute *attributes)
 {
-	const char *dot = strchr(op->name, '.');
+	const char *dot = strrchr(op->name, '.');
+	char domain[64] = "";
+	struct graph_name *entry;
 
+	if (dot)
+		snprintf(domain, sizeof(domain), "%.*s", (int)(dot - op->name), op->name);
+	entry = graph_name(graph, domain);
+	if (!entry)
+		return false;
 	while (num_inputs && !inputs[num_inputs - 1])
 		num_inputs--;
 	node->op = op;
 	node->op_type = dot ? dot + 1 : op->name;
-	node->domain = dot ? QEFF_GRAPH_DOMAIN : "";
+	node->domain = entry->text;
 	node->num_inputs = num_inputs;
 	node->num_attributes = num_attributes;
 	node->inputs = graph_alloc(graph, num_inputs, sizeof(struct qeff_value *));
@@ -378,44 +385,64 @@ bool graph_fill_node(struct qeff_graph *graph, struct qeff_node *node, const str
 	return true;
 }
 
-struct qeff_value *qeff_graph_node(struct qeff_graph *graph, const char *op,
-				   const char *output_name, uint32_t num_inputs,
-				   struct qeff_value *const *inputs, uint32_t num_attributes,
-				   const struct qeff_attribute *attributes)
+/* Values for the node's outputs, which have no shape yet. */
+static bool add_outputs(struct qeff_graph *graph, struct qeff_node *node, uint32_t count,
+			const char *const *names)
+{
+	node->outputs = graph_alloc(graph, count, sizeof(struct qeff_value *));
+	if (!node->outputs)
+		return false;
+	for (; node->num_outputs < count; node->num_outputs++) {
+		struct qeff_value *output =
+			add_value(graph, names[node->num_outputs], QEFF_GRAPH_F32);
+
+		if (!output)
+			return false;
+		output->producer = node;
+		node->outputs[node->num_outputs] = output;
+	}
+	node->name = node->outputs[0]->name;
+	return true;
+}
+
+struct qeff_node *qeff_graph_node_of(struct qeff_graph *graph, const char *op, uint32_t num_outputs,
+				     const char *const *output_names, uint32_t num_inputs,
+				     struct qeff_value *const *inputs, uint32_t num_attributes,
+				     const struct qeff_attribute *attributes)
 {
 	struct graph_private *p = graph_private(graph);
-	struct qeff_op_result result[QEFF_OP_MAX_OUTPUTS] = { 0 };
 	const struct qeff_op *row = qeff_op_find(op);
 	struct qeff_error why = { 0 };
-	struct qeff_value *output;
 	struct qeff_node *node;
 
 	if (p->error.code)
 		return NULL;
 	if (!row) {
-		qeff_graph_fail(graph, -ENOTSUP, "node \"%s\": unknown operator %s", output_name,
-				op);
+		qeff_graph_fail(graph, -ENOTSUP, "node \"%s\": unknown operator %s",
+				output_names[0], op);
 		return NULL;
 	}
-	output = add_value(graph, output_name, QEFF_GRAPH_F32);
 	node = graph_alloc(graph, 1, sizeof(*node));
-	if (!output || !node || !grow(graph, &graph->nodes, graph->num_nodes, &p->nodes_capacity))
-		return NULL;
-	node->outputs = graph_alloc(graph, 1, sizeof(struct qeff_value *));
-	if (!node->outputs ||
+	if (!node || !grow(graph, &graph->nodes, graph->num_nodes, &p->nodes_capacity) ||
+	    !add_outputs(graph, node, num_outputs, output_names) ||
 	    !graph_fill_node(graph, node, row, num_inputs, inputs, num_attributes, attributes))
 		return NULL;
-	node->name = output->name;
-	node->num_outputs = 1;
-	node->outputs[0] = output;
-	output->producer = node;
 	graph->nodes[graph->num_nodes++] = node;
-	if (qeff_op_infer(node, result, &why)) {
-		qeff_graph_fail(graph, why.code, "node \"%s\" (%s): %s", output_name, op,
+	if (graph_infer(node, &why)) {
+		qeff_graph_fail(graph, why.code, "node \"%s\" (%s): %s", node->name, op,
 				why.message);
 		return NULL;
 	}
-	output->type = result[0].type;
-	output->shape = result[0].shape;
-	return output;
+	return node;
+}
+
+struct qeff_value *qeff_graph_node(struct qeff_graph *graph, const char *op,
+				   const char *output_name, uint32_t num_inputs,
+				   struct qeff_value *const *inputs, uint32_t num_attributes,
+				   const struct qeff_attribute *attributes)
+{
+	struct qeff_node *node = qeff_graph_node_of(graph, op, 1, &output_name, num_inputs, inputs,
+						    num_attributes, attributes);
+
+	return node ? node->outputs[0] : NULL;
 }

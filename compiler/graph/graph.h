@@ -29,11 +29,15 @@ enum qeff_graph_type {
 	QEFF_GRAPH_F32 = 1,
 	QEFF_GRAPH_U8 = 2,
 	QEFF_GRAPH_I8 = 3,
+	QEFF_GRAPH_U16 = 4,
+	QEFF_GRAPH_I16 = 5,
 	QEFF_GRAPH_I32 = 6,
 	QEFF_GRAPH_I64 = 7,
 	QEFF_GRAPH_BOOL = 9,
 	QEFF_GRAPH_F16 = 10,
 	QEFF_GRAPH_F64 = 11,
+	QEFF_GRAPH_U32 = 12,
+	QEFF_GRAPH_U64 = 13,
 	QEFF_GRAPH_BF16 = 16,
 };
 
@@ -52,7 +56,7 @@ const char *qeff_graph_type_name(enum qeff_graph_type type);
 
 /**
  * struct qeff_dim - one dimension
- * @size: its size, at least 1, or -1 while it is symbolic
+ * @size: its size, or -1 while it is symbolic; 0 only in constants and what is made of them
  * @symbol: the name of a symbolic dimension ("batch_size", "seq_len", "ctx_len",
  *	    "full_batch_size"), else NULL
  */
@@ -125,10 +129,11 @@ struct qeff_attribute {
  * struct qeff_node - an operation
  * @name: that of its first output
  * @op_type: without the domain: "Attention"
- * @domain: "" or "qeff"
+ * @domain: "", "qeff", "com.microsoft"
  * @op: the operator's row in graph/ops.c
  * @fp32: whoever compiles wants it exact, whatever the precision of the rest
  * @inputs: values; NULL where an optional input is absent, never at the end
+ * @outputs: at least one, never NULL; those that nobody wants at the end are left out
  * @mark: scratch of the functions in graph/edit.c
  */
 struct qeff_node {
@@ -200,8 +205,8 @@ void qeff_graph_output(struct qeff_graph *graph, struct qeff_value *value);
 	((struct qeff_attribute){ .name = (n), .kind = QEFF_ATTR_INTS, .count = (c), .ints = (v) })
 
 /**
- * qeff_graph_node - append a node with one output (all operators of step 1 have one)
- * @op: "MatMul", "qeff.Attention", ...: the domain stands before the dot
+ * qeff_graph_node - append a node with one output
+ * @op: "MatMul", "qeff.Attention", ...: the domain stands before the last dot
  * @output_name: name of the output value (and of the node)
  *
  * Shape and type of the output are inferred from the operator's row in graph/ops.c. Attributes are
@@ -211,6 +216,11 @@ struct qeff_value *qeff_graph_node(struct qeff_graph *graph, const char *op,
 				   const char *output_name, uint32_t num_inputs,
 				   struct qeff_value *const *inputs, uint32_t num_attributes,
 				   const struct qeff_attribute *attributes);
+/* The same with @num_outputs outputs, 1 to what the operator has, of the given names. */
+struct qeff_node *qeff_graph_node_of(struct qeff_graph *graph, const char *op, uint32_t num_outputs,
+				     const char *const *output_names, uint32_t num_inputs,
+				     struct qeff_value *const *inputs, uint32_t num_attributes,
+				     const struct qeff_attribute *attributes);
 
 /* Looking. */
 struct qeff_value *qeff_graph_find(const struct qeff_graph *graph, const char *name);
@@ -224,8 +234,8 @@ bool qeff_node_is(const struct qeff_node *node, const char *op);
 struct qeff_value *qeff_node_input(const struct qeff_node *node, uint32_t index);
 /* Readers of the value, the graph's outputs included. */
 uint32_t qeff_value_uses(const struct qeff_graph *graph, const struct qeff_value *value);
-/* Product of a fully bound shape; false if symbolic or too large (the bytes of any type fit in
- * int64). */
+/* Product of a fully bound shape, 0 where a dimension is; false if symbolic or too large (the bytes
+ * of any type fit in int64). */
 bool qeff_graph_shape_elements(const struct qeff_graph_shape *shape, uint64_t *elements);
 /* "[batch_size, 4, 32]", cut to the buffer; returns @buffer. */
 const char *qeff_graph_shape_text(const struct qeff_graph_shape *shape, char *buffer,
@@ -249,6 +259,10 @@ void qeff_graph_set_input(struct qeff_graph *graph, struct qeff_node *node, uint
 void qeff_graph_morph(struct qeff_graph *graph, struct qeff_node *node, const char *op,
 		      uint32_t num_inputs, struct qeff_value *const *inputs,
 		      uint32_t num_attributes, const struct qeff_attribute *attributes);
+/* The outputs of @node are known: they become initialisers with these bytes, which are borrowed,
+ * and the node is gone. */
+void qeff_graph_set_constant(struct qeff_graph *graph, struct qeff_node *node,
+			     const void *const *data);
 /* A new name, which no value has yet. */
 void qeff_graph_rename(struct qeff_graph *graph, struct qeff_value *value, const char *name);
 /* Removes nodes, inputs and initialisers that no output depends on; returns how many nodes went. */
@@ -272,5 +286,7 @@ int qeff_graph_bind(const struct qeff_graph *graph, const struct qeff_binding_si
 /* A listing for people and tests: one line a node. The caller frees it; NULL when memory runs out.
  */
 char *qeff_graph_print(const struct qeff_graph *graph);
+/* The same as a picture, in Graphviz's language. */
+char *qeff_graph_dot(const struct qeff_graph *graph);
 
 #endif

@@ -35,6 +35,9 @@ struct graph_name *graph_name(struct qeff_graph *graph, const char *text);
 /* No value has the name @text, which is in the table, any more. */
 void graph_forget_name(struct qeff_graph *graph, const char *text);
 
+/* Types and shapes of the node's outputs. */
+int graph_infer(struct qeff_node *node, struct qeff_error *err);
+
 bool graph_add_user(struct qeff_graph *graph, struct qeff_value *value, struct qeff_node *node);
 void graph_remove_user(struct qeff_value *value, struct qeff_node *node);
 

@@ -15,6 +15,8 @@ static const struct {
 	{ QEFF_GRAPH_F32, 4, "f32" }, { QEFF_GRAPH_U8, 1, "u8" },   { QEFF_GRAPH_I8, 1, "i8" },
 	{ QEFF_GRAPH_I32, 4, "i32" }, { QEFF_GRAPH_I64, 8, "i64" }, { QEFF_GRAPH_BOOL, 1, "bool" },
 	{ QEFF_GRAPH_F16, 2, "f16" }, { QEFF_GRAPH_F64, 8, "f64" }, { QEFF_GRAPH_BF16, 2, "bf16" },
+	{ QEFF_GRAPH_U16, 2, "u16" }, { QEFF_GRAPH_I16, 2, "i16" }, { QEFF_GRAPH_U32, 4, "u32" },
+	{ QEFF_GRAPH_U64, 8, "u64" },
 };
 
 size_t qeff_graph_type_bytes(enum qeff_graph_type type)
@@ -45,7 +47,7 @@ bool qeff_graph_shape_elements(const struct qeff_graph_shape *shape, uint64_t *e
 	uint64_t count = 1;
 
 	for (uint32_t i = 0; i < shape->rank; i++)
-		if (shape->dims[i].size < 1 ||
+		if (shape->dims[i].size < 0 ||
 		    !qeff_mul_u64(count, (uint64_t)shape->dims[i].size, &count))
 			return false;
 	*elements = count;

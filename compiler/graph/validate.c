@@ -6,6 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+int graph_infer(struct qeff_node *node, struct qeff_error *err)
+{
+	struct qeff_op_result few[4] = { 0 }, *result = few;
+	int ret;
+
+	if (node->num_outputs > sizeof(few) / sizeof(*few))
+		result = calloc(node->num_outputs, sizeof(*result));
+	if (!result)
+		return qeff_error_set(err, -ENOMEM, "out of memory");
+	ret = qeff_op_infer(node, result, err);
+	for (uint32_t i = 0; !ret && i < node->num_outputs; i++) {
+		node->outputs[i]->type = result[i].type;
+		node->outputs[i]->shape = result[i].shape;
+	}
+	if (result != few)
+		free(result);
+	return ret;
+}
+
 static int check_value(const struct qeff_graph *graph, uint32_t index, struct qeff_error *err)
 {
 	const struct qeff_value *value = graph->values[index];
@@ -37,7 +56,6 @@ static int check_value(const struct qeff_graph *graph, uint32_t index, struct qe
 static int check_node(const struct qeff_graph *graph, struct qeff_node *node,
 		      struct qeff_error *err)
 {
-	struct qeff_op_result result[QEFF_OP_MAX_OUTPUTS] = { 0 };
 	int ret;
 
 	for (uint32_t i = 0; i < node->num_inputs; i++) {
@@ -51,14 +69,14 @@ static int check_node(const struct qeff_graph *graph, struct qeff_node *node,
 					      "node \"%s\": reads \"%s\" before it is made",
 					      node->name, value->name);
 	}
-	if (node->num_outputs != 1 || node->outputs[0]->producer != node)
-		return qeff_error_set(err, -EINVAL, "node \"%s\": does not make its output",
-				      node->name);
-	ret = qeff_op_infer(node, result, err);
+	for (uint32_t i = 0; i < node->num_outputs; i++)
+		if (node->outputs[i]->producer != node)
+			return qeff_error_set(err, -EINVAL,
+					      "node \"%s\": does not make its output %u",
+					      node->name, i);
+	ret = graph_infer(node, err);
 	if (ret)
 		return qeff_error_prefix(err, ret, "node \"%s\" (%s)", node->name, node->op->name);
-	node->outputs[0]->type = result[0].type;
-	node->outputs[0]->shape = result[0].shape;
 	node->mark = 1;
 	return 0;
 }
@@ -130,17 +148,27 @@ static void bind_initialiser(struct binding *b, const struct qeff_value *value)
 
 static void bind_node(struct binding *b, const struct qeff_node *node, struct qeff_value **inputs)
 {
-	struct qeff_value *output;
+	const char **names = calloc(node->num_outputs, sizeof(*names));
+	struct qeff_node *copy;
 
+	if (!names) {
+		qeff_graph_fail(b->to, -ENOMEM, "out of memory");
+		return;
+	}
 	for (uint32_t i = 0; i < node->num_inputs; i++)
 		inputs[i] = node->inputs[i] ? b->map[node->inputs[i]->index] : NULL;
-	output = qeff_graph_node(b->to, node->op->name, node->outputs[0]->name, node->num_inputs,
-				 inputs, node->num_attributes, node->attributes);
-	if (output) {
-		output->producer->fp32 = node->fp32;
-		output->io = node->outputs[0]->io;
+	for (uint32_t i = 0; i < node->num_outputs; i++)
+		names[i] = node->outputs[i]->name;
+	copy = qeff_graph_node_of(b->to, node->op->name, node->num_outputs, names, node->num_inputs,
+				  inputs, node->num_attributes, node->attributes);
+	free(names);
+	for (uint32_t i = 0; i < node->num_outputs; i++) {
+		b->map[node->outputs[i]->index] = copy ? copy->outputs[i] : NULL;
+		if (copy)
+			copy->outputs[i]->io = node->outputs[i]->io;
 	}
-	b->map[node->outputs[0]->index] = output;
+	if (copy)
+		copy->fp32 = node->fp32;
 }
 
 int qeff_graph_bind(const struct qeff_graph *graph, const struct qeff_binding_size *sizes,

@@ -127,8 +127,8 @@ static void refuses_wrong_arguments(void)
 	CU_ASSERT_PTR_NULL(input(g, "x", F32, "1,1,1,1,1,1,1,1,1"));
 	status_says(g, -EINVAL, "9 dimensions");
 	g = qeff_graph_new("g");
-	CU_ASSERT_PTR_NULL(input(g, "x", 5, "4"));
-	status_says(g, -EINVAL, "type 5");
+	CU_ASSERT_PTR_NULL(input(g, "x", 8, "4"));
+	status_says(g, -EINVAL, "type 8");
 	g = qeff_graph_new("g");
 	CU_ASSERT_PTR_NULL(input(g, "x", F32, "4294967296,4294967296"));
 	status_says(g, -EOVERFLOW, "too large");
@@ -417,6 +417,9 @@ static void infers_shapes(void)
 		{ "qeff.LastToken", { "f:B,S,8", "i:B,C" }, { { 0 } }, "input 1" },
 		{ "qeff.LastTokens", { "f:B,S,8", "i:B,S", "i:C,1" }, { { 0 } }, "[B, C, 8]" },
 		{ "qeff.LastTokens", { "f:B,S,8", "i:B,S", "i:C" }, { { 0 } }, "i64[rows, 1]" },
+		{ "qeff.SequenceGather", { "f:5,2", "i:B,1", "i:B,S" }, { { 0 } }, "[B, S, 2]" },
+		{ "qeff.SequenceGather", { "f:5,2", "i:B,S", "i:B,S" }, { { 0 } }, "input 1" },
+		{ "qeff.SequenceGather", { "f:5,2", "i:C,1", "i:B,S" }, { { 0 } }, "input 1" },
 		{ "qeff.Pool", { "f:B,S,8", "i:B,S" }, { QEFF_STRING("mode", "mean") }, "[B, 8]" },
 		{ "qeff.Pool",
 		  { "f:B,S,8", "i:B,S" },
