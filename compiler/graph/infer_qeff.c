@@ -219,6 +219,27 @@ int infer_last_tokens(const struct qeff_node *node, struct qeff_op_result *resul
 	return ret;
 }
 
+/* table [entries, width], ids [batch, 1], positions [batch, seq] -> [batch, seq, width] */
+int infer_sequence_gather(const struct qeff_node *node, struct qeff_op_result *result,
+			  struct qeff_error *err)
+{
+	const struct qeff_graph_shape *positions = infer_shape_of(node, 2);
+	int ret = infer_need_float(node, 0, 2, "floats [entries, width]", err);
+
+	if (!ret)
+		ret = infer_need_ids(node, 2, &positions->dims[0], "i64[batch, seq]", err);
+	if (!ret && !qeff_node_input(node, 1))
+		ret = qeff_error_set(err, -EINVAL, "input 1 is missing");
+	if (!ret)
+		ret = need_batch_index(node, 1, &positions->dims[0], err);
+	infer_same_as(node, 0, result);
+	result->shape.rank = 3;
+	result->shape.dims[2] = result->shape.dims[1];
+	result->shape.dims[0] = positions->dims[0];
+	result->shape.dims[1] = positions->dims[1];
+	return ret;
+}
+
 int infer_pool(const struct qeff_node *node, struct qeff_op_result *result, struct qeff_error *err)
 {
 	static const char *const modes[] = { "mean", "cls", "max", "last" };
@@ -236,6 +257,32 @@ int infer_pool(const struct qeff_node *node, struct qeff_op_result *result, stru
 	result->shape.rank = 2;
 	result->shape.dims[1] = result->shape.dims[2];
 	return ret;
+}
+
+/* blocks u8 [.., n, 16], scales u8 [.., n] -> [.., 32 n] */
+int infer_dequantize_mxfp4(const struct qeff_node *node, struct qeff_op_result *result,
+			   struct qeff_error *err)
+{
+	const struct qeff_graph_shape *blocks = infer_shape_of(node, 0);
+	const struct qeff_value *scales = node->inputs[1];
+	uint32_t rank = scales->shape.rank;
+	struct qeff_dim *last;
+
+	if (node->inputs[0]->type != QEFF_GRAPH_U8 || blocks->rank < 2 ||
+	    blocks->dims[blocks->rank - 1].size != 16)
+		return infer_wrong(node, 0, "u8[.., blocks, 16]", err);
+	if (scales->type != QEFF_GRAPH_U8 || rank != blocks->rank - 1)
+		return infer_wrong(node, 1, "u8[.., blocks] of input 0", err);
+	for (uint32_t i = 0; i < rank; i++)
+		if (!qeff_dim_equal(&scales->shape.dims[i], &blocks->dims[i]))
+			return infer_wrong(node, 1, "u8[.., blocks] of input 0", err);
+	infer_same_as(node, 1, result);
+	result->type = QEFF_GRAPH_F32;
+	last = &result->shape.dims[rank - 1];
+	if (last->symbol || last->size > INT64_MAX / 32)
+		return infer_wrong(node, 1, "a fixed number of blocks", err);
+	last->size *= 32;
+	return 0;
 }
 
 /* scores [.., experts] -> numbers of top_k of them, and their weights */

@@ -1,81 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of operators, and the checks that hold for all of them. */
+/* The checks that hold for all operators of the table. */
 #include "graph/ops.h"
 
-#include "graph/infer.h"
+#include "graph/infer_check.h"
 
 #include <string.h>
-
-#define INT    QEFF_ATTR_INT
-#define FLOAT  QEFF_ATTR_FLOAT
-#define STRING QEFF_ATTR_STRING
-#define INTS   QEFF_ATTR_INTS
-
-const struct qeff_op qeff_ops[] = {
-	/* name, inputs at least and at most, attributes, shape function */
-	{ "Add", 2, 2, { { 0 } }, infer_arithmetic },
-	{ "Sub", 2, 2, { { 0 } }, infer_arithmetic },
-	{ "Mul", 2, 2, { { 0 } }, infer_arithmetic },
-	{ "Div", 2, 2, { { 0 } }, infer_arithmetic },
-	{ "Pow", 2, 2, { { 0 } }, infer_arithmetic },
-	{ "Min", 2, 2, { { 0 } }, infer_arithmetic },
-	{ "Max", 2, 2, { { 0 } }, infer_arithmetic },
-	{ "Sqrt", 1, 1, { { 0 } }, infer_float_unary },
-	{ "Relu", 1, 1, { { 0 } }, infer_float_unary },
-	{ "Sigmoid", 1, 1, { { 0 } }, infer_float_unary },
-	{ "Tanh", 1, 1, { { 0 } }, infer_float_unary },
-	{ "Erf", 1, 1, { { 0 } }, infer_float_unary },
-	{ "Gelu", 1, 1, { { "approximate", STRING, false } }, infer_gelu },
-	{ "MatMul", 2, 2, { { 0 } }, infer_matmul },
-	{ "ReduceMean", 2, 2, { { "keepdims", INT, false } }, infer_reduce },
-	{ "Gather", 2, 2, { { "axis", INT, false } }, infer_gather },
-	{ "Transpose", 1, 1, { { "perm", INTS, true } }, infer_transpose },
-	{ "Reshape", 2, 2, { { 0 } }, infer_reshape },
-	{ "Slice", 3, 5, { { 0 } }, infer_slice },
-	{ "Concat", 1, QEFF_OP_MAX_INPUTS, { { "axis", INT, true } }, infer_concat },
-	{ "LayerNormalization",
-	  2,
-	  3,
-	  { { "axis", INT, false }, { "epsilon", FLOAT, false } },
-	  infer_norm },
-
-	{ "qeff.RMSNorm", 2, 2, { { "epsilon", FLOAT, true } }, infer_norm },
-	{ "qeff.L2Normalize", 1, 1, { { "epsilon", FLOAT, true } }, infer_l2_normalize },
-	{ "qeff.MaskToPositions", 1, 1, { { 0 } }, infer_mask_to_positions },
-	{ "qeff.RotaryEmbedding",
-	  4,
-	  4,
-	  { { "interleaved", INT, false }, { "rotary_dim", INT, true } },
-	  infer_rotary },
-	{ "qeff.Attention",
-	  4,
-	  7,
-	  { { "scale", FLOAT, true },
-	    { "causal", INT, true },
-	    { "window", INT, false },
-	    { "softcap", FLOAT, false },
-	    { "bias_zero", INT, false } },
-	  infer_attention },
-	{ "qeff.DisentangledAttention",
-	  6,
-	  8,
-	  { { "scale", FLOAT, true } },
-	  infer_disentangled_attention },
-	{ "qeff.Route", 1, 1, { { "top_k", INT, true }, { "all", INT, false } }, infer_route },
-	{ "qeff.Experts",
-	  3,
-	  4,
-	  { { "experts", INT, true }, { "shared", INT, true } },
-	  infer_experts },
-	{ "qeff.Mix", 2, 2, { { 0 } }, infer_mix },
-	{ "qeff.CtxScatter", 3, 4, { { 0 } }, infer_ctx_scatter },
-	{ "qeff.CtxGather", 1, 3, { { 0 } }, infer_ctx_gather },
-	{ "qeff.LastToken", 2, 2, { { 0 } }, infer_last_token },
-	{ "qeff.LastTokens", 3, 3, { { 0 } }, infer_last_tokens },
-	{ "qeff.Pool", 2, 2, { { "mode", STRING, true } }, infer_pool },
-};
-
-const size_t qeff_num_ops = sizeof(qeff_ops) / sizeof(qeff_ops[0]);
 
 const struct qeff_op *qeff_op_find(const char *name)
 {
@@ -119,20 +48,29 @@ static int check_attributes(const struct qeff_node *node, struct qeff_error *err
 	return 0;
 }
 
-static bool is_bound(const struct qeff_graph_shape *shape)
+static const char *types_text(uint32_t types)
 {
-	for (uint32_t i = 0; i < shape->rank; i++)
-		if (shape->dims[i].symbol)
-			return false;
-	return true;
+	switch (types) {
+	case QEFF_TYPES_FLOAT:
+		return "floats";
+	case QEFF_TYPES_BOOL:
+		return "truths";
+	case QEFF_TYPES_INTEGER:
+		return "integers";
+	case QEFF_TYPES_UNSIGNED:
+		return "unsigned integers";
+	case QEFF_TYPES_INDEX:
+		return "i32 or i64";
+	case QEFF_TYPES_BYTE:
+		return "i8 or u8";
+	default:
+		return "numbers";
+	}
 }
 
-int qeff_op_infer(const struct qeff_node *node, struct qeff_op_result *result,
-		  struct qeff_error *err)
+static int check_inputs(const struct qeff_node *node, struct qeff_error *err)
 {
 	const struct qeff_op *op = node->op;
-	uint64_t elements;
-	int ret;
 
 	if (node->num_inputs > op->max_inputs)
 		return qeff_error_set(err, -EINVAL, "has %u inputs, expected at most %u",
@@ -140,11 +78,46 @@ int qeff_op_infer(const struct qeff_node *node, struct qeff_op_result *result,
 	for (uint32_t i = 0; i < op->min_inputs; i++)
 		if (!qeff_node_input(node, i))
 			return qeff_error_set(err, -EINVAL, "input %u is missing", i);
-	ret = check_attributes(node, err);
+	if (op->types && !(QEFF_TYPE_BIT(node->inputs[0]->type) & op->types))
+		return infer_wrong(node, 0, types_text(op->types), err);
+	if (node->num_outputs < 1 || node->num_outputs > 1 + op->more_outputs)
+		return qeff_error_set(err, -EINVAL, "has %u outputs, expected at most %u",
+				      node->num_outputs, 1 + op->more_outputs);
+	return 0;
+}
+
+/*
+ * Sizes that are numbers make a tensor that can be: not too large, and not without elements unless
+ * it is made of constants alone, which folding takes away.
+ */
+static int check_result(const struct qeff_node *node, const struct qeff_graph_shape *shape,
+			struct qeff_error *err)
+{
+	bool constant = true;
+	uint64_t elements;
+
+	for (uint32_t i = 0; i < shape->rank; i++)
+		if (shape->dims[i].symbol)
+			return 0;
+	if (!qeff_graph_shape_elements(shape, &elements))
+		return qeff_error_set(err, -EOVERFLOW, "the output is too large");
+	for (uint32_t i = 0; i < node->num_inputs; i++)
+		constant = constant && (!node->inputs[i] || node->inputs[i]->is_initialiser);
+	if (!elements && !constant)
+		return qeff_error_set(err, -ENOTSUP, "takes nothing: the output has no elements");
+	return 0;
+}
+
+int qeff_op_infer(const struct qeff_node *node, struct qeff_op_result *result,
+		  struct qeff_error *err)
+{
+	int ret = check_inputs(node, err);
+
 	if (!ret)
-		ret = op->infer(node, result, err);
-	if (!ret && is_bound(&result->shape) &&
-	    !qeff_graph_shape_elements(&result->shape, &elements))
-		ret = qeff_error_set(err, -EOVERFLOW, "the output is too large");
+		ret = check_attributes(node, err);
+	if (!ret)
+		ret = node->op->infer(node, result, err);
+	for (uint32_t i = 0; i < node->num_outputs && !ret; i++)
+		ret = check_result(node, &result[i].shape, err);
 	return ret;
 }

@@ -235,12 +235,14 @@ static void infers_shapes(void)
 		{ "MatMul", { "f:B,S,8", "f:8,4" }, { { 0 } }, "[B, S, 4]" },
 		{ "MatMul", { "f:2,1,3,8", "f:5,8,S" }, { { 0 } }, "[2, 5, 3, S]" },
 		{ "MatMul", { "f:B,7", "f:8,4" }, { { 0 } }, "input 1, \"in1\", is f32[8, 4]" },
-		{ "MatMul", { "f:8", "f:8,4" }, { { 0 } }, "at least 2 dimensions" },
+		{ "MatMul", { "f:8", "f:8,4" }, { { 0 } }, "[4]" },
+		{ "MatMul", { "f:2,8", "f:8" }, { { 0 } }, "[2]" },
+		{ "MatMul", { "f:", "f:8" }, { { 0 } }, "does not fit input 0" },
 		{ "MatMul", { "f:2,2,2", "f:3,2,2" }, { { 0 } }, "does not fit" },
 		{ "ReduceMean", { "f:B,S,8", "=-1" }, { { 0 } }, "[B, S, 1]" },
 		{ "ReduceMean", { "f:B,S,8", "=0,2" }, { QEFF_INT("keepdims", 0) }, "[S]" },
 		{ "ReduceMean", { "f:B,S,8", "=3" }, { { 0 } }, "axis 3 of 3" },
-		{ "ReduceMean", { "f:B,S,8", "i:1" }, { { 0 } }, "a constant list" },
+		{ "ReduceMean", { "f:B,S,8", "i:1" }, { { 0 } }, "must be a constant" },
 		{ "Gather", { "f:32,8", "i:B,S" }, { { 0 } }, "[B, S, 8]" },
 		{ "Gather", { "f:4,32,8", "i:B" }, { QEFF_INT("axis", -2) }, "[4, B, 8]" },
 		{ "Gather", { "f:32,8", "i:B" }, { QEFF_INT("axis", 2) }, "\"axis\"" },
@@ -250,7 +252,7 @@ static void infers_shapes(void)
 		{ "Transpose", { "f:B,4" }, PERM(0, 0), "no permutation" },
 		{ "Transpose", { "f:B,4" }, PERM(0, 2), "no permutation" },
 		{ "Transpose", { "f:B,4" }, PERM(0), "as many dimensions" },
-		{ "Transpose", { "f:B,4" }, { { 0 } }, "attribute \"perm\" is missing" },
+		{ "Transpose", { "f:B,4" }, { { 0 } }, "[4, B]" },
 		{ "Reshape", { "f:B,S,8", "=0,0,2,4" }, { { 0 } }, "[B, S, 2, 4]" },
 		{ "Reshape", { "f:B,S,2,4", "=0,0,8" }, { { 0 } }, "[B, S, 8]" },
 		{ "Reshape", { "f:B,S,2,4", "=0,0,-1" }, { { 0 } }, "[B, S, 8]" },
@@ -265,18 +267,15 @@ static void infers_shapes(void)
 		{ "Slice", { "f:B,8,4", "=2,0", "=6,3", "=1,2" }, { { 0 } }, "[B, 4, 3]" },
 		{ "Slice", { "f:8,4", "=0", "=7", "=0", "=3" }, { { 0 } }, "[3, 4]" },
 		{ "Slice", { "f:8,4", "=-2", "=99", "=-2" }, { { 0 } }, "[2, 4]" },
-		{ "Slice", { "f:8,4", "=6", "=6", "=0" }, { { 0 } }, "takes nothing of axis 0" },
+		{ "Slice", { "f:8,4", "=6", "=6", "=0" }, { { 0 } }, "takes nothing" },
 		{ "Slice", { "f:B,4", "=0", "=1", "=0" }, { { 0 } }, "axis 0 of input 0" },
 		{ "Slice", { "f:8,4", "=0,0", "=1", "=0" }, { { 0 } }, "as many numbers" },
 		{ "LayerNormalization", { "f:B,8", "f:8", "f:8" }, EPSILON, "[B, 8]" },
-		{ "LayerNormalization",
-		  { "f:B,8", "f:4", "f:8" },
-		  EPSILON,
-		  "as long as the last axis" },
+		{ "LayerNormalization", { "f:B,8", "f:4", "f:8" }, EPSILON, "fits the last axes" },
 		{ "LayerNormalization",
 		  { "f:B,8", "f:8" },
-		  { QEFF_INT("axis", 0) },
-		  "\"axis\" is 0" },
+		  { QEFF_INT("axis", 2) },
+		  "\"axis\" is 2" },
 		{ "qeff.RMSNorm", { "f:B,8", "f:8" }, EPSILON, "[B, 8]" },
 		{ "qeff.RMSNorm", { "f:B,8", "f:8" }, { { 0 } }, "\"epsilon\" is missing" },
 		{ "qeff.RMSNorm", { "f:", "f:8" }, EPSILON, "at least one dimension" },
@@ -425,11 +424,12 @@ static void infers_shapes(void)
 		  { "f:B,S,8", "i:B,S" },
 		  { QEFF_STRING("mode", "median") },
 		  "median" },
+		{ "qeff.DequantizeMXFP4", { "f:2,16", "f:2" }, { { 0 } }, "u8[.., blocks, 16]" },
 		{ "qeff.Pool", { "f:B,8", "i:B,8" }, { QEFF_STRING("mode", "mean") }, "input 0" },
 		/* each input fits, what they stretch to does not */
 		{ "Add", { "f:1048576,1048576,1,1", "f:1048576,1048576" }, { { 0 } }, "too large" },
 	};
-	bool seen[64] = { false };
+	bool seen[512] = { false };
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		run_shape_case(&cases[i]);
@@ -440,7 +440,8 @@ static void infers_shapes(void)
 	for (size_t i = 0; i < qeff_num_ops; i++) {
 		for (size_t j = 0; j < qeff_num_ops; j++)
 			seen[i] = seen[i] || (seen[j] && qeff_ops[j].infer == qeff_ops[i].infer);
-		CU_ASSERT_TRUE(seen[i]);
+		/* ONNX's are test_ops.c's */
+		CU_ASSERT_TRUE(seen[i] || !strchr(qeff_ops[i].name, '.'));
 	}
 }
 
