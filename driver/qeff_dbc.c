@@ -29,7 +29,7 @@ void qeff_dbc_init(struct qeff_device *qdev)
 		INIT_LIST_HEAD(&dbc->bos);
 		INIT_LIST_HEAD(&dbc->queue);
 		init_waitqueue_head(&dbc->idle);
-		INIT_WORK(&dbc->poll_work, qeff_queue_poll_work);
+		INIT_WORK(&dbc->poll_work, qeff_irq_poll_work);
 	}
 }
 

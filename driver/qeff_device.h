@@ -333,8 +333,13 @@ int qeff_perf_stats_bo_ioctl(struct drm_device *drm, void *data, struct drm_file
 void qeff_queue_wake(struct qeff_dbc *dbc);
 void qeff_queue_flush(struct qeff_dbc *dbc, int error);
 bool qeff_queue_busy(struct qeff_device *qdev);
-int qeff_queue_request_irqs(struct qeff_device *qdev);
-void qeff_queue_poll_work(struct work_struct *work);
+int qeff_queue_drain(struct qeff_dbc *dbc, bool hold);
+bool qeff_queue_seen(struct qeff_dbc *dbc);
+
+/* qeff_irq.c */
+int qeff_irq_request(struct qeff_device *qdev);
+void qeff_irq_start_polling(struct qeff_dbc *dbc);
+void qeff_irq_poll_work(struct work_struct *work);
 
 /* qeff_netlink.c */
 int qeff_netlink_init(void);

@@ -407,7 +407,7 @@ static int qeff_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = qeff_init_vectors(qdev);
 	if (ret)
 		return ret;
-	ret = qeff_queue_request_irqs(qdev);
+	ret = qeff_irq_request(qdev);
 	if (ret)
 		return ret;
 	ret = qeff_mhi_init(qdev, pci_irq_vector(pdev, 0));

@@ -6,32 +6,14 @@
  * A register is a round trip over the bus, so none is read whose value is known: the tail of the
  * request ring and the head of the response ring are ours, and the head of the request ring is
  * only read when the last known one leaves too little room.
- *
- * Where responses follow each other closely, an interrupt for each costs more than looking for
- * them. The card interrupts when a response meets an empty ring; so as long as we look, we do not
- * tell it what we have taken: its ring is never empty, and it is quiet. We look into memory: a
- * place in the ring that has been read is filled with ones, and only what is something else is
- * worth a read of the card's tail, which alone says that a response is there.
  */
-#include <linux/delay.h>
 #include <linux/dma-mapping.h>
-#include <linux/interrupt.h>
 #include <linux/overflow.h>
 
 #include "qeff_device.h"
 
 #define QEFF_MAX_EXECUTE SZ_64K
 #define QEFF_DRAIN_BATCH 32
-/* Interrupts in a row that bring nothing until a channel is polled instead. */
-#define QEFF_STORM 10000
-/*
- * Responses that are this close to each other are looked for: three times in the time that the card
- * took for the last buffer, within bounds; and for how long in vain.
- */
-#define QEFF_DENSE_US	 3000
-#define QEFF_LOOK_MIN_US 25U
-#define QEFF_LOOK_MAX_US 200U
-#define QEFF_LINGER_US	 2400
 
 /* ---- completion ---- */
 
@@ -70,12 +52,19 @@ static struct qeff_bo *qeff_queue_find(struct qeff_dbc *dbc, u16 id)
 	return NULL;
 }
 
-/* Under queue_lock: something is in the place of the next response. */
-static bool qeff_rsp_seen(struct qeff_dbc *dbc)
+/* Whether something is in the place of the next response. */
+bool qeff_queue_seen(struct qeff_dbc *dbc)
 {
-	struct qeff_rsp rsp = READ_ONCE(dbc->rsp[dbc->rsp_head]);
+	bool seen = false;
 
-	return rsp.id != cpu_to_le16(U16_MAX) || rsp.code != cpu_to_le16(U16_MAX);
+	spin_lock(&dbc->queue_lock);
+	if (dbc->rsp) {
+		struct qeff_rsp rsp = READ_ONCE(dbc->rsp[dbc->rsp_head]);
+
+		seen = rsp.id != cpu_to_le16(U16_MAX) || rsp.code != cpu_to_le16(U16_MAX);
+	}
+	spin_unlock(&dbc->queue_lock);
+	return seen;
 }
 
 /*
@@ -154,7 +143,7 @@ static int qeff_drain_batch(struct qeff_dbc *dbc, bool hold, bool *again)
  * What comes while we tell the card what we have taken does not interrupt. So it is read until
  * nothing new is there.
  */
-static int qeff_drain(struct qeff_dbc *dbc, bool hold)
+int qeff_queue_drain(struct qeff_dbc *dbc, bool hold)
 {
 	int n, total = 0;
 	bool again;
@@ -169,141 +158,6 @@ static int qeff_drain(struct qeff_dbc *dbc, bool hold)
 		/* Nothing is outstanding: nothing can come, and the register need not be read. */
 	} while (again && READ_ONCE(dbc->queued));
 	return total;
-}
-
-/*
- * Looks for responses until none has come for a while, then waits for interrupts again. Sleeps are
- * counted, not time: a machine that stood still has not waited in vain.
- */
-static void qeff_linger(struct qeff_dbc *dbc)
-{
-	unsigned int slept = 0, us;
-	bool seen;
-	int n;
-
-	while (slept < QEFF_LINGER_US) {
-		us = clamp(READ_ONCE(dbc->device_us) / 3, QEFF_LOOK_MIN_US, QEFF_LOOK_MAX_US);
-		usleep_range(us, us + us / 2);
-		slept += us;
-		spin_lock(&dbc->queue_lock);
-		seen = dbc->rsp && qeff_rsp_seen(dbc);
-		spin_unlock(&dbc->queue_lock);
-		if (!seen)
-			continue;
-		n = qeff_drain(dbc, true);
-		if (n < 0)
-			return;
-		if (n)
-			slept = 0;
-	}
-	qeff_drain(dbc, false);
-}
-
-static void qeff_start_polling(struct qeff_dbc *dbc)
-{
-	queue_work(dbc->qdev->wq, &dbc->poll_work);
-}
-
-static irqreturn_t qeff_dbc_irq(int irq, void *data)
-{
-	struct qeff_dbc *dbc = data;
-
-	WRITE_ONCE(dbc->counters.interrupts, dbc->counters.interrupts + 1);
-	if (READ_ONCE(dbc->queued))
-		return IRQ_WAKE_THREAD;
-	/* The vector is this channel's alone. A card that goes on without cause loses it. */
-	if (++dbc->fruitless > QEFF_STORM && !dbc->irq_off) {
-		dbc->irq_off = true;
-		dbc->poll = true;
-		disable_irq_nosync(irq);
-	}
-	return IRQ_HANDLED;
-}
-
-static irqreturn_t qeff_dbc_irq_thread(int irq, void *data)
-{
-	struct qeff_dbc *dbc = data;
-	bool dense = ktime_us_delta(ktime_get(), READ_ONCE(dbc->last_rsp)) < QEFF_DENSE_US;
-
-	if (qeff_drain(dbc, dense) > 0) {
-		dbc->fruitless = 0;
-		if (dense)
-			qeff_linger(dbc);
-	} else if (++dbc->fruitless > QEFF_STORM && !dbc->irq_off) {
-		dbc->irq_off = true;
-		dbc->poll = true;
-		disable_irq_nosync(irq);
-		dev_warn(&dbc->qdev->pdev->dev,
-			 "DBC %u: interrupts without responses, polling it instead\n", dbc->id);
-		qeff_start_polling(dbc);
-	}
-	return IRQ_HANDLED;
-}
-
-/* One vector for everything, MHI included. */
-static irqreturn_t qeff_shared_irq(int irq, void *data)
-{
-	struct qeff_device *qdev = data;
-	unsigned int i;
-
-	for (i = 0; i < QEFF_DBCS; i++)
-		if (READ_ONCE(qdev->dbc[i].queued))
-			return IRQ_WAKE_THREAD;
-	return IRQ_NONE;
-}
-
-static irqreturn_t qeff_shared_irq_thread(int irq, void *data)
-{
-	struct qeff_device *qdev = data;
-	unsigned int i;
-
-	for (i = 0; i < QEFF_DBCS; i++) {
-		struct qeff_dbc *dbc = &qdev->dbc[i];
-
-		if (!READ_ONCE(dbc->queued))
-			continue;
-		if (qeff_drain(dbc, false) > 0)
-			WRITE_ONCE(dbc->counters.interrupts, dbc->counters.interrupts + 1);
-	}
-	return IRQ_HANDLED;
-}
-
-void qeff_queue_poll_work(struct work_struct *work)
-{
-	struct qeff_dbc *dbc = container_of(work, struct qeff_dbc, poll_work);
-
-	while (READ_ONCE(dbc->queued)) {
-		unsigned int us = clamp(READ_ONCE(qeff_poll_interval_us), 1U, 1000000U);
-
-		if (!READ_ONCE(dbc->poll) || qeff_drain(dbc, false) < 0)
-			break;
-		usleep_range(us, us + us / 4 + 1);
-	}
-}
-
-int qeff_queue_request_irqs(struct qeff_device *qdev)
-{
-	struct device *dev = &qdev->pdev->dev;
-	unsigned int i;
-	int irq, ret;
-
-	if (qeff_polling)
-		return 0;
-	if (qdev->one_vector)
-		return devm_request_threaded_irq(dev, pci_irq_vector(qdev->pdev, 0),
-						 qeff_shared_irq, qeff_shared_irq_thread,
-						 IRQF_SHARED, "qeff_dbc", qdev);
-	for (i = 0; i < QEFF_DBCS; i++) {
-		irq = pci_irq_vector(qdev->pdev, i + 1);
-		if (irq < 0)
-			return irq;
-		ret = devm_request_threaded_irq(dev, irq, qeff_dbc_irq, qeff_dbc_irq_thread, 0,
-						"qeff_dbc", &qdev->dbc[i]);
-		if (ret)
-			return ret;
-		qdev->dbc[i].irq = irq;
-	}
-	return 0;
 }
 
 /* ---- ending what is queued ---- */
@@ -485,7 +339,7 @@ static void qeff_submit(struct qeff_dbc *dbc, struct qeff_entry *entries, u32 co
 	dbc->req_tail = tail;
 	writel(tail, dbc->regs + QEFF_DBC_REQ_TAIL);
 	if (READ_ONCE(dbc->poll))
-		qeff_start_polling(dbc);
+		qeff_irq_start_polling(dbc);
 }
 
 static int qeff_execute_entries(struct qeff_dbc *dbc, struct qeff_user *user,
@@ -616,7 +470,7 @@ static int qeff_wait(struct qeff_dbc *dbc, struct qeff_user *user, struct qeff_b
 		if (step < 0)
 			return step;
 		if (!step)
-			qeff_drain(dbc, false);
+			qeff_queue_drain(dbc, false);
 		if (qeff_bo_reached(bo, execution)) {
 			spin_lock(&dbc->queue_lock);
 			ret = bo->completed == execution ? bo->result : 0;
