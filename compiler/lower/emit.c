@@ -164,10 +164,13 @@ static void pack_chunk(const struct emitter *e, const struct chunk *chunk, uint8
 		struct qeff_nsp_weights panel = { .input_stride = w->view.column_stride,
 						  .type = w->view.stored };
 		uint32_t expert = (uint32_t)(p % w->experts);
+		const struct lower_view *view = w->pieces ? &w->pieces[expert] : &w->view;
 		uint32_t first = (uint32_t)(p / w->experts) * QEFF_NSP_PANEL, i = 0;
 
-		for (; i < QEFF_NSP_PANEL && first + i < w->outputs; i++)
+		for (; i < QEFF_NSP_PANEL && first + i < w->outputs; i++) {
 			panel.rows[i] = row_of(w, expert, first + i);
+			panel.scales[i] = lower_view_scales(view, panel.rows[i]);
+		}
 		qeff_nsp_pack_panel(to, w->type, w->inputs, w->scale_group, &panel);
 		if (e->sink->release && chunk->last_use)
 			release(e, w, expert, first, first + i);

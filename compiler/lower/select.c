@@ -307,6 +307,14 @@ static int select_concat(struct select *s, const struct qeff_node *node)
 	return 0;
 }
 
+/* Its readers unpack it. */
+static int select_dequantize(struct select *s, const struct qeff_node *node)
+{
+	if (lower_is_view(node->outputs[0]))
+		return 0;
+	return qeff_select_refuse(s, node, "only weights of the checkpoint can be in MXFP4");
+}
+
 static int select_slice(struct select *s, const struct qeff_node *node)
 {
 	if (lower_is_view(qeff_node_input(node, 0)))
@@ -400,6 +408,7 @@ static const struct {
 	{ "qeff.DisentangledAttention", qeff_select_disentangled },
 	{ "qeff.CtxGather", qeff_select_cache },
 	{ "qeff.CtxScatter", qeff_select_scatter },
+	{ "qeff.DequantizeMXFP4", select_dequantize },
 	{ "qeff.L2Normalize", select_l2_norm },
 	{ "qeff.LastToken", select_last_token },
 	{ "qeff.LastTokens", select_last_tokens },

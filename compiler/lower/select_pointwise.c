@@ -98,7 +98,7 @@ static int add_operand(struct select *s, const struct qeff_node *node, struct lo
 		qeff_select_read(op, index, tensor);
 		return 0;
 	}
-	if (!lower_view_of(value, false, &view))
+	if (!lower_numbers_of(value, &view))
 		return qeff_select_refuse(s, node, "%s is neither an activation nor a weight",
 					  value->name);
 	if (view.rows != 1 || view.columns != 1)

@@ -9,7 +9,7 @@ bool qeff_select_is_float(const struct qeff_value *value)
 {
 	struct lower_view view;
 
-	return lower_view_of(value, false, &view);
+	return lower_numbers_of(value, &view);
 }
 
 int qeff_select_table(struct select *s, const struct qeff_node *node,
@@ -19,7 +19,7 @@ int qeff_select_table(struct select *s, const struct qeff_node *node,
 	struct lower_table *table;
 	struct lower_view view;
 
-	if (!lower_view_of(value, false, &view) ||
+	if (!lower_numbers_of(value, &view) ||
 	    (uint64_t)view.rows * view.columns != (uint64_t)rows * columns ||
 	    columns > QEFF_NSP_MAX_WIDTH)
 		return qeff_select_refuse(s, node, "%s is not an initialiser of %u x %u floats",
@@ -139,6 +139,7 @@ int qeff_select_experts_weight(struct select *s, const struct qeff_node *node,
 		       w.pieces[i].rows == w.pieces[0].rows &&
 		       w.pieces[i].columns == w.pieces[0].columns &&
 		       w.pieces[i].stored == w.pieces[0].stored &&
+		       !w.pieces[i].scales == !w.pieces[0].scales &&
 		       w.pieces[i].column_stride == w.pieces[0].column_stride;
 	if (!fits) {
 		free(w.pieces);

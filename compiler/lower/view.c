@@ -124,12 +124,21 @@ static bool is_step(const struct qeff_node *node)
 	       qeff_node_is(node, "Reshape");
 }
 
-/* The nodes from the initialiser to @value, last one first; the initialiser, or NULL. */
+/* Blocks of MXFP4 that stand in the checkpoint. */
+static bool is_mxfp4(const struct qeff_value *value)
+{
+	const struct qeff_node *node = value->producer;
+
+	return qeff_node_is(node, "qeff.DequantizeMXFP4") && node->inputs[0]->is_initialiser &&
+	       node->inputs[1]->is_initialiser;
+}
+
+/* The nodes from where the numbers stand to @value, last one first; what stands there, or NULL. */
 static const struct qeff_value *trace(const struct qeff_value *value,
 				      const struct qeff_node **steps, uint32_t *count)
 {
 	*count = 0;
-	while (value && !value->is_initialiser) {
+	while (value && !value->is_initialiser && !is_mxfp4(value)) {
 		if (!is_step(value->producer) || *count == MAX_STEPS)
 			return NULL;
 		steps[(*count)++] = value->producer;
@@ -148,6 +157,10 @@ bool lower_is_view(const struct qeff_value *value)
 
 static bool storage_type(const struct qeff_value *value, uint8_t *type)
 {
+	if (is_mxfp4(value)) {
+		*type = QEFF_NSP_BF16;
+		return true;
+	}
 	switch (value->stored_type) {
 	case QEFF_GRAPH_F32:
 		*type = QEFF_NSP_F32;
@@ -189,13 +202,36 @@ static int64_t elements(const struct dimension *d)
 	return product;
 }
 
+/* What is @elements away from the first number is @bytes away from the first byte. */
+struct unit {
+	int64_t elements, bytes;
+};
+
+static uint64_t bytes_of(const struct unit *unit, int64_t elements)
+{
+	return (uint64_t)(elements / unit->elements * unit->bytes);
+}
+
+/* Rows of whole blocks that begin with a block. */
+static bool mxfp4_fits(const struct layout *l, const struct dimension *rows,
+		       const struct dimension *columns)
+{
+	if (l->offset % NSP_MX_BLOCK || elements(columns) % NSP_MX_BLOCK || columns->count != 1 ||
+	    columns->factors[0].stride != 1)
+		return false;
+	for (uint32_t i = 0; i < rows->count; i++)
+		if (rows->factors[i].stride % NSP_MX_BLOCK)
+			return false;
+	return true;
+}
+
 bool lower_view_of(const struct qeff_value *value, bool transposed, struct lower_view *view)
 {
 	const struct qeff_node *steps[MAX_STEPS];
 	struct dimension rows = { 0 }, columns = { 0 };
 	const struct qeff_value *base;
 	struct layout l;
-	int64_t element;
+	struct unit unit = { 1, 0 };
 	uint32_t count;
 
 	*view = (struct lower_view){ 0 };
@@ -231,27 +267,43 @@ bool lower_view_of(const struct qeff_value *value, bool transposed, struct lower
 	if (rows.count > 2 || columns.count > 1 || elements(&rows) > UINT32_MAX ||
 	    elements(&columns) > UINT32_MAX)
 		return false;
-	element = (int64_t)qeff_graph_type_bytes(base->stored_type);
 	view->name = base->name;
-	view->data = (const uint8_t *)base->data + l.offset * element;
+	if (base->is_initialiser) {
+		unit.bytes = (int64_t)qeff_graph_type_bytes(base->stored_type);
+		view->data = base->data;
+	} else {
+		if (!mxfp4_fits(&l, &rows, &columns))
+			return false;
+		unit = (struct unit){ NSP_MX_BLOCK, NSP_MXFP4_BLOCK_BYTES };
+		view->data = base->producer->inputs[0]->data;
+		view->scales = base->producer->inputs[1]->data;
+		view->scales += l.offset / NSP_MX_BLOCK;
+	}
+	view->data += bytes_of(&unit, l.offset);
 	view->rows = view->group_rows = (uint32_t)elements(&rows);
 	view->columns = (uint32_t)elements(&columns);
-	view->column_stride =
-		(uint64_t)(columns.count ? columns.factors[0].stride * element : element);
-	view->row_stride = view->columns * view->column_stride;
+	view->column_stride = bytes_of(&unit, columns.count ? columns.factors[0].stride : 1);
+	view->row_stride = bytes_of(&unit, elements(&columns));
+	if (columns.count)
+		view->row_stride = view->columns * view->column_stride;
 	if (rows.count)
-		view->row_stride = (uint64_t)(rows.factors[rows.count - 1].stride * element);
+		view->row_stride = bytes_of(&unit, rows.factors[rows.count - 1].stride);
 	if (rows.count == 2) {
 		view->group_rows = (uint32_t)rows.factors[1].size;
-		view->group_stride = (uint64_t)(rows.factors[0].stride * element);
+		view->group_stride = bytes_of(&unit, rows.factors[0].stride);
 	}
 	return true;
 }
 
+bool lower_numbers_of(const struct qeff_value *value, struct lower_view *view)
+{
+	return lower_view_of(value, false, view) && !view->scales;
+}
+
 bool lower_view_equal(const struct lower_view *a, const struct lower_view *b)
 {
-	return a->data == b->data && a->stored == b->stored && a->rows == b->rows &&
-	       a->columns == b->columns && a->group_rows == b->group_rows &&
+	return a->data == b->data && a->scales == b->scales && a->stored == b->stored &&
+	       a->rows == b->rows && a->columns == b->columns && a->group_rows == b->group_rows &&
 	       a->group_stride == b->group_stride && a->row_stride == b->row_stride &&
 	       a->column_stride == b->column_stride;
 }

@@ -2,6 +2,7 @@
 /* The pieces that models are made of. */
 #include "models/build.h"
 
+#include "nsp/mx.h"
 #include "nsp/pack.h"
 
 #include <float.h>
@@ -82,6 +83,20 @@ bool model_bool_or(struct model_build *b, const char *key, bool fallback)
 	return value;
 }
 
+bool model_layer_slides(struct model_build *b, uint32_t index, bool slides)
+{
+	const char *type = slides ? "sliding_attention" : "full_attention";
+	struct qeff_error why = { 0 };
+
+	if (qeff_config_string_of(b->config, "layer_types", index, &type, &why))
+		qeff_graph_fail(b->graph, why.code, "%s", why.message);
+	else if (strcmp(type, "sliding_attention") && strcmp(type, "full_attention"))
+		qeff_graph_fail(b->graph, -ENOTSUP,
+				"%s: \"layer_types\" has \"%.64s\", which is not supported",
+				b->config->file, type);
+	return !strcmp(type, "sliding_attention");
+}
+
 bool model_has(const struct model_build *b, const char *name)
 {
 	return qeff_checkpoint_find(b->checkpoint, name);
@@ -101,12 +116,12 @@ static void shape_text(char *text, size_t size_bytes, uint32_t rank, const int64
 	qeff_graph_shape_text(&shape, text, size_bytes);
 }
 
-struct qeff_value *model_weight(struct model_build *b, const char *name, uint32_t rank,
-				const int64_t *dims)
+/* The tensor @name, of this shape; NULL after a failure. */
+static const struct qeff_checkpoint_tensor *find_tensor(struct model_build *b, const char *name,
+							uint32_t rank, const int64_t *dims)
 {
-	const struct qeff_checkpoint_tensor *all, *tensor;
+	const struct qeff_checkpoint_tensor *tensor;
 	char found[128], expected[128];
-	size_t count;
 
 	if (model_failed(b))
 		return NULL;
@@ -124,20 +139,74 @@ struct qeff_value *model_weight(struct model_build *b, const char *name, uint32_
 				qeff_checkpoint_path(b->checkpoint), name, found, expected);
 		return NULL;
 	}
+	return tensor;
+}
+
+/* Its bytes as an initialiser that computes as @type; the same value when asked again. */
+static struct qeff_value *use_tensor(struct model_build *b,
+				     const struct qeff_checkpoint_tensor *tensor,
+				     enum qeff_graph_type type, uint64_t parameters)
+{
+	const struct qeff_checkpoint_tensor *all;
+	size_t count;
+
+	all = qeff_checkpoint_tensors(b->checkpoint, &count);
+	if (b->used[tensor - all])
+		return qeff_graph_find(b->graph, tensor->name);
+	b->used[tensor - all] = true;
+	b->info->parameters += parameters;
+	b->info->weight_bytes += tensor->size_bytes;
+	return qeff_graph_initialiser(b->graph, tensor->name, type, tensor->type, tensor->rank,
+				      tensor->dims, tensor->data);
+}
+
+struct qeff_value *model_weight(struct model_build *b, const char *name, uint32_t rank,
+				const int64_t *dims)
+{
+	const struct qeff_checkpoint_tensor *tensor = find_tensor(b, name, rank, dims);
+
+	if (!tensor)
+		return NULL;
 	if (!is_float(tensor->type)) {
 		qeff_graph_fail(b->graph, -ENOTSUP,
 				"%s: tensor \"%s\" has type %s, expected F32, F16 or BF16",
 				qeff_checkpoint_path(b->checkpoint), name, tensor->dtype);
 		return NULL;
 	}
-	all = qeff_checkpoint_tensors(b->checkpoint, &count);
-	if (b->used[tensor - all])
-		return qeff_graph_find(b->graph, name);
-	b->used[tensor - all] = true;
-	b->info->parameters += tensor->size_bytes / qeff_graph_type_bytes(tensor->type);
-	b->info->weight_bytes += tensor->size_bytes;
-	return qeff_graph_initialiser(b->graph, name, QEFF_GRAPH_F32, tensor->type, rank, dims,
-				      tensor->data);
+	return use_tensor(b, tensor, QEFF_GRAPH_F32,
+			  tensor->size_bytes / qeff_graph_type_bytes(tensor->type));
+}
+
+struct qeff_value *model_mxfp4_weight(struct model_build *b, const char *name, uint32_t rank,
+				      const int64_t *dims)
+{
+	const struct qeff_checkpoint_tensor *blocks, *scales;
+	struct qeff_value *value = qeff_graph_find(b->graph, name);
+	int64_t stored[QEFF_GRAPH_MAX_RANK];
+
+	if (value || model_failed(b))
+		return value;
+	memcpy(stored, dims, rank * sizeof(*dims));
+	stored[rank - 1] = dims[rank - 1] / NSP_MX_BLOCK;
+	stored[rank] = NSP_MXFP4_BLOCK_BYTES;
+	if (dims[rank - 1] % NSP_MX_BLOCK)
+		qeff_graph_fail(b->graph, -EINVAL,
+				"%s: rows of %lld numbers are no whole blocks of MXFP4, \"%s\"",
+				b->config->file, (long long)dims[rank - 1], name);
+	blocks = find_tensor(b, model_name("%s_blocks", name).text, rank + 1, stored);
+	scales = find_tensor(b, model_name("%s_scales", name).text, rank, stored);
+	if (!scales)
+		return NULL;
+	if (blocks->type != QEFF_GRAPH_U8 || scales->type != QEFF_GRAPH_U8) {
+		qeff_graph_fail(b->graph, -ENOTSUP,
+				"%s: \"%s\" has blocks of %s and scales of %s, expected U8",
+				qeff_checkpoint_path(b->checkpoint), name, blocks->dtype,
+				scales->dtype);
+		return NULL;
+	}
+	return model_binary(b, "qeff.DequantizeMXFP4", name,
+			    use_tensor(b, blocks, QEFF_GRAPH_U8, 2 * blocks->size_bytes),
+			    use_tensor(b, scales, QEFF_GRAPH_U8, 0));
 }
 
 void model_ignore(struct model_build *b, const char *name)

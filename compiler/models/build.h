@@ -83,6 +83,11 @@ bool model_has(const struct model_build *build, const char *name);
 struct qeff_value *model_weight(struct model_build *build, const char *name, uint32_t rank,
 				const int64_t *dims);
 
+/* The same of numbers in MXFP4, the tensors @name_blocks and @name_scales; @dims are those of the
+ * numbers, and the last one is a multiple of 32. */
+struct qeff_value *model_mxfp4_weight(struct model_build *build, const char *name, uint32_t rank,
+				      const int64_t *dims);
+
 /* Says that nothing needs to read the tensor @name, if there is one. */
 void model_ignore(struct model_build *build, const char *name);
 
@@ -157,12 +162,14 @@ struct model_rotary {
 };
 
 /* Makes the tables named @module.cos and @module.sin as the config's rope keys say; @theta: where
- * they say none; @kind: of layers, for configs with keys for each ("full_attention"). */
+ * they say none; @kind: of layers: "full_attention", or "sliding_attention", for which only keys of
+ * their own count. */
 struct model_rotary model_rotary_tables(struct model_build *build, const char *module,
 					const char *kind, uint32_t dim, uint32_t positions,
 					double theta);
-/* The same with this theta and no scaling, whatever the config says. */
-struct model_rotary model_rotary_tables_theta(struct model_build *build, const char *module,
-					      uint32_t dim, uint32_t positions, double theta);
+/* "partial_rotary_factor", which stands among the rope keys or beside them. */
+double model_partial_rotary(struct model_build *build, double fallback);
+/* Whether "layer_types" says that layer @index has a window; @slides: where it is not there. */
+bool model_layer_slides(struct model_build *build, uint32_t index, bool slides);
 
 #endif

@@ -56,8 +56,8 @@ static struct qeff_value *rotate(struct decoder *d, uint32_t index, const char *
 
 	/* only now are the weights known to be as large as the config says */
 	if (!rotary->cos && local)
-		*rotary = model_rotary_tables_theta(d->b, "rotary.local", d->rotary_dim,
-						    info->positions, d->local_theta);
+		*rotary = model_rotary_tables(d->b, "rotary.local", "sliding_attention",
+					      d->rotary_dim, info->positions, d->local_theta);
 	else if (!rotary->cos)
 		*rotary = model_rotary_tables(d->b, "rotary", "full_attention", d->rotary_dim,
 					      info->positions, d->row->theta);

@@ -106,24 +106,9 @@ void model_decoder_grouped_qkv(struct decoder *d)
 void model_decoder_windows(struct decoder *d, uint32_t window,
 			   bool (*slides)(const struct decoder *d, uint32_t layer))
 {
-	struct model_build *b = d->b;
-	struct qeff_error why = { 0 };
-
-	for (uint32_t i = 0; i < b->info->layers; i++) {
-		const char *type = !slides || slides(d, i) ? "sliding_attention" : "full_attention";
-
-		if (qeff_config_string_of(b->config, "layer_types", i, &type, &why)) {
-			qeff_graph_fail(b->graph, why.code, "%s", why.message);
-			return;
-		}
-		if (!strcmp(type, "sliding_attention")) {
+	for (uint32_t i = 0; i < d->b->info->layers && !model_failed(d->b); i++)
+		if (model_layer_slides(d->b, i, !slides || slides(d, i))) {
 			d->windows[i] = window;
 			d->local[i] = true;
-		} else if (strcmp(type, "full_attention")) {
-			qeff_graph_fail(b->graph, -ENOTSUP,
-					"%s: \"layer_types\" has \"%.64s\", which is not supported",
-					b->config->file, type);
-			return;
 		}
-	}
 }

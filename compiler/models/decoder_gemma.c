@@ -117,7 +117,7 @@ static const struct decoder_names phi_names = {
 
 static void partial_rotary(struct decoder *d, double fallback)
 {
-	double factor = model_float_or(d->b, "partial_rotary_factor", fallback);
+	double factor = model_partial_rotary(d->b, fallback);
 
 	if (!(factor > 0 && factor <= 1)) {
 		qeff_graph_fail(d->b->graph, -EINVAL,

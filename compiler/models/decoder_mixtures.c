@@ -124,8 +124,25 @@ static bool even_layers(const struct decoder *d, uint32_t layer)
 	return layer % 2 == 0;
 }
 
+/* Weights are what their tensors are: of those in MXFP4 the config has nothing to add. */
+static void expect_mxfp4(struct decoder *d)
+{
+	struct qeff_config quantised;
+	struct qeff_error why = { 0 };
+
+	if (qeff_config_object(d->b->config, "quantization_config", "quantization_config.",
+			       &quantised, &why) ||
+	    qeff_config_expect(&quantised, "quant_method", "\"mxfp4\"", &why))
+		qeff_graph_fail(d->b->graph, why.code, "%s", why.message);
+	else if (quantised.json && !qeff_config_has(&quantised, "quant_method"))
+		qeff_graph_fail(d->b->graph, -ENOTSUP,
+				"%s: \"quantization_config\" names no \"quant_method\"",
+				d->b->config->file);
+}
+
 static void configure_gpt_oss(struct decoder *d)
 {
+	expect_mxfp4(d);
 	d->qkv_bias = d->o_bias = model_bool_or(d->b, "attention_bias", true);
 	model_decoder_windows(d, decoder_window(d, 128), even_layers);
 	read_experts(d, DECODER_EXPERTS_OSS, "num_local_experts", d->b->info->intermediate);

@@ -53,9 +53,7 @@ static const char *const rotary_ignored[] = { "*.rotary_emb.inv_freq", NULL };
 
 static const char *const mask_ignored[] = { "*.attn.bias", "*.attn.masked_bias", NULL };
 
-/* Weights in MXFP4 are among what "quantization_config" says. */
 static const struct model_expectation gpt_oss_expectations[] = {
-	{ "quantization_config", NULL },
 	{ "partial_rotary_factor", "1.0" },
 	{ "swiglu_limit", "7.0" },
 	{ "hidden_act", "\"silu\"" },

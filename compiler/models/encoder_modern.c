@@ -96,10 +96,10 @@ static void make_tables(struct modern *m)
 				"%s: \"global_rope_theta\" and \"local_rope_theta\" are %g and %g, "
 				"expected at least 1",
 				b->config->file, global, local);
-	m->global =
-		model_rotary_tables_theta(b, "rotary/global", b->info->head_dim, positions, global);
-	m->local =
-		model_rotary_tables_theta(b, "rotary/local", b->info->head_dim, positions, local);
+	m->global = model_rotary_tables(b, "rotary/global", "full_attention", b->info->head_dim,
+					positions, global);
+	m->local = model_rotary_tables(b, "rotary/local", "sliding_attention", b->info->head_dim,
+				       positions, local);
 }
 
 static struct qeff_value *attention(struct modern *m, uint32_t index, const char *at,
@@ -108,7 +108,7 @@ static struct qeff_value *attention(struct modern *m, uint32_t index, const char
 	static const char *const names[] = { "query", "key", "value" };
 	struct model_build *b = m->encoder.b;
 	const struct qeff_model_info *info = b->info;
-	bool global = index % m->every == 0;
+	bool global = !model_layer_slides(b, index, index % m->every != 0);
 	const struct qeff_attribute attributes[] = {
 		QEFF_FLOAT("scale", (float)(1 / sqrt(info->head_dim))),
 		QEFF_INT("causal", 0),

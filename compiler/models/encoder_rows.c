@@ -31,8 +31,9 @@ static const struct model_expectation deberta_expectations[] = {
 };
 
 static const struct model_expectation modernbert_expectations[] = {
-	{ "quantization_config", NULL }, { "rope_scaling", NULL }, { "rope_parameters", NULL },
-	{ "layer_types", NULL },	 { NULL, NULL },
+	{ "quantization_config", NULL },
+	{ "rope_scaling", NULL },
+	{ NULL, NULL },
 };
 
 static const char *const encoder_ignored[] = { "*embeddings.position_ids", "pooler.dense.*",

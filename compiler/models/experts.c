@@ -78,6 +78,28 @@ static struct qeff_value *turned(const struct mixture *m, const char *which, uin
 			    (int64_t)m->d->num_experts * outputs, inputs);
 }
 
+/* The same of rows, where they lie as [outputs, inputs] in MXFP4. */
+static struct qeff_value *mxfp4(const struct mixture *m, const char *which, uint32_t first,
+				uint32_t step, uint32_t outputs, uint32_t inputs)
+{
+	const int64_t dims[] = { m->d->num_experts, (int64_t)outputs * step, inputs };
+	struct model_name name = product(m, which), part = model_name("%s/%u", name.text, first);
+	struct qeff_value *x = model_mxfp4_weight(m->d->b, name.text, 3, dims);
+
+	if (step > 1)
+		x = model_slice(m->d->b, part.text, x, first, dims[1], 1, step);
+	return model_matrix(m->d->b, model_name("%s/matrix", part.text).text, x,
+			    (int64_t)m->d->num_experts * outputs, inputs);
+}
+
+static struct qeff_value *oss(const struct mixture *m, const char *which, uint32_t first,
+			      uint32_t step, uint32_t outputs, uint32_t inputs)
+{
+	if (model_has(m->d->b, model_name("%s_blocks", product(m, which).text).text))
+		return mxfp4(m, which, first, step, outputs, inputs);
+	return turned(m, which, first, step, outputs, inputs);
+}
+
 static struct qeff_value *turned_bias(const struct mixture *m, const char *which, uint32_t first,
 				      uint32_t step, uint32_t outputs)
 {
@@ -138,9 +160,9 @@ struct qeff_value *model_experts(struct decoder *d, const char *layer, struct qe
 		down = stacked(&m, product(&m, names->down).text, width, 0, width, wide);
 		break;
 	default:
-		g = turned(&m, names->gate_up, 0, 2, wide, width);
-		u = turned(&m, names->gate_up, 1, 2, wide, width);
-		down = turned(&m, names->down, 0, 1, width, wide);
+		g = oss(&m, names->gate_up, 0, 2, wide, width);
+		u = oss(&m, names->gate_up, 1, 2, wide, width);
+		down = oss(&m, names->down, 0, 1, width, wide);
 		bias = turned_bias(&m, names->down, 0, 1, width);
 		break;
 	}

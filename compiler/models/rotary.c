@@ -20,6 +20,8 @@
  * @scaling: the object with the scaling's keys: "rope_scaling", or "rope_parameters" of newer
  *	     configs
  * @config: what it stands in
+ * @kind: of the layers that the tables are for
+ * @is_new: it is "rope_parameters", which may have what stands beside "rope_scaling"
  * @theta: base
  * @inverse: @count frequencies, half of the columns that turn
  * @positions: rows of the tables
@@ -28,12 +30,19 @@
 struct frequencies {
 	struct qeff_config scaling;
 	const struct qeff_config *config;
+	const char *kind;
+	bool is_new;
 	double theta;
 	float *inverse;
 	uint32_t count, positions;
 	float factor;
 	struct qeff_error *err;
 };
+
+static bool is_sliding(const struct frequencies *f)
+{
+	return !strcmp(f->kind, "sliding_attention");
+}
 
 static int required_float(const struct frequencies *f, const char *key, double min, double *value)
 {
@@ -157,9 +166,12 @@ static int scale_longrope(struct frequencies *f)
 {
 	double old, context = 2048, factor = 1, magnitude;
 	double *factors = calloc(f->count, sizeof(*factors));
-	bool stretched = qeff_config_has(f->config, "original_max_position_embeddings");
+	bool inside = f->is_new && qeff_config_has(&f->scaling, "original_max_position_embeddings");
+	/* "rope_scaling"'s factor counts only where the old context is not known. */
+	bool stretched = f->is_new ? !qeff_config_has(&f->scaling, "factor")
+				   : qeff_config_has(f->config, "original_max_position_embeddings");
 	const char *key;
-	int ret = factors ? old_context(f, f->config, &old) : -ENOMEM;
+	int ret = factors ? old_context(f, inside ? &f->scaling : f->config, &old) : -ENOMEM;
 
 	if (!ret)
 		ret = qeff_config_float(f->config, "max_position_embeddings", 1, FOREVER, &context,
@@ -227,38 +239,68 @@ static const struct {
 	{ "llama3", scale_llama3 },
 };
 
-/* The object with the scaling's keys, and the type it names: "rope_type", in old configs "type". */
-static int read_scaling(const struct qeff_config *config, const char *kind,
-			struct qeff_config *scaling, const char **type, double *theta,
-			struct qeff_error *err)
+/* The keys for layers of f->kind: those of "rope_parameters" for them, or for all layers, or those
+ * of "rope_scaling", which are for layers that see all. */
+static int find_scaling(struct frequencies *f)
 {
-	bool is_new = qeff_config_has(config, "rope_parameters");
 	struct qeff_config all;
 	int ret;
 
-	*type = "default";
-	ret = qeff_config_object(config, is_new ? "rope_parameters" : "rope_scaling",
-				 is_new ? "rope_parameters." : "rope_scaling.", scaling, err);
-	all = *scaling;
-	if (!ret && is_new && qeff_config_has(&all, kind))
-		ret = qeff_config_object(&all, kind, "rope_parameters...", scaling, err);
-	if (!ret)
-		ret = qeff_config_string(scaling, "type", type, err);
-	if (!ret)
-		ret = qeff_config_string(scaling, "rope_type", type, err);
-	if (!ret)
-		ret = qeff_config_float(config, "rope_theta", 1, FOREVER, theta, err);
-	return ret ? ret : qeff_config_float(scaling, "rope_theta", 1, FOREVER, theta, err);
+	f->is_new = qeff_config_has(f->config, "rope_parameters");
+	f->scaling = (struct qeff_config){ .file = f->config->file, .path = "rope_scaling." };
+	if (f->is_new) {
+		ret = qeff_config_object(f->config, "rope_parameters", "rope_parameters.",
+					 &f->scaling, f->err);
+		all = f->scaling;
+		if (!ret && qeff_config_has(&all, f->kind))
+			ret = qeff_config_object(&all, f->kind,
+						 is_sliding(f)
+							 ? "rope_parameters.sliding_attention."
+							 : "rope_parameters.full_attention.",
+						 &f->scaling, f->err);
+		return ret;
+	}
+	if (is_sliding(f))
+		return 0;
+	return qeff_config_object(f->config, "rope_scaling", "rope_scaling.", &f->scaling, f->err);
 }
 
-/* @kind: NULL for theta as it is, whatever the config says */
-static int make_frequencies(struct frequencies *f, const char *kind)
+/* The scaling's keys, and the type it names: "rope_type", in old configs "type". */
+static int read_scaling(struct frequencies *f, const char **type)
+{
+	int ret = find_scaling(f);
+
+	if (!ret)
+		ret = qeff_config_string(&f->scaling, "type", type, f->err);
+	if (!ret)
+		ret = qeff_config_string(&f->scaling, "rope_type", type, f->err);
+	if (!ret && !is_sliding(f))
+		ret = qeff_config_float(f->config, "rope_theta", 1, FOREVER, &f->theta, f->err);
+	return ret ? ret
+		   : qeff_config_float(&f->scaling, "rope_theta", 1, FOREVER, &f->theta, f->err);
+}
+
+/* Whatever the family makes of it, the part of @head_dim columns must be as large as it says. */
+static int check_part(const struct frequencies *f, uint32_t head_dim)
+{
+	double part = 2.0 * f->count / head_dim;
+	int ret = qeff_config_float(&f->scaling, "partial_rotary_factor", 0, 1, &part, f->err);
+
+	if (ret || (uint32_t)(head_dim * part) == 2 * f->count)
+		return ret;
+	return qeff_error_set(f->err, -ENOTSUP,
+			      "%s: \"%spartial_rotary_factor\" is %g, which is not supported here",
+			      f->scaling.file, f->scaling.path, part);
+}
+
+static int make_frequencies(struct frequencies *f, uint32_t head_dim)
 {
 	const char *type = "default";
-	int ret;
+	int ret = read_scaling(f, &type);
 
 	f->factor = 1;
-	ret = kind ? read_scaling(f->config, kind, &f->scaling, &type, &f->theta, f->err) : 0;
+	if (!ret)
+		ret = check_part(f, head_dim);
 	if (ret)
 		return ret;
 	powers(f, f->theta);
@@ -268,6 +310,18 @@ static int make_frequencies(struct frequencies *f, const char *kind)
 	return qeff_error_set(f->err, -ENOTSUP,
 			      "%s: \"%srope_type\" is \"%.64s\", which is not supported",
 			      f->config->file, f->scaling.path, type);
+}
+
+double model_partial_rotary(struct model_build *b, double fallback)
+{
+	struct qeff_error why = { 0 };
+	struct frequencies f = { .config = b->config, .kind = "full_attention", .err = &why };
+	double part = model_float_or(b, "partial_rotary_factor", fallback);
+
+	if (find_scaling(&f) || (f.is_new && qeff_config_float(&f.scaling, "partial_rotary_factor",
+							       0, FOREVER, &part, &why)))
+		qeff_graph_fail(b->graph, why.code, "%s", why.message);
+	return part;
 }
 
 static void fill_tables(const struct frequencies *f, float *cosines, float *sines)
@@ -289,6 +343,7 @@ struct model_rotary model_rotary_tables(struct model_build *b, const char *modul
 	struct model_rotary rotary = { 0 };
 	struct qeff_error why = { 0 };
 	struct frequencies f = { .config = b->config,
+				 .kind = kind,
 				 .theta = theta,
 				 .count = dim / 2,
 				 .positions = positions,
@@ -308,7 +363,7 @@ struct model_rotary model_rotary_tables(struct model_build *b, const char *modul
 	f.inverse = calloc(f.count, sizeof(*f.inverse));
 	if (!f.inverse)
 		qeff_graph_fail(b->graph, -ENOMEM, "out of memory");
-	else if (make_frequencies(&f, kind))
+	else if (make_frequencies(&f, b->info->head_dim))
 		qeff_graph_fail(b->graph, why.code, "%s", why.message);
 	if (!model_failed(b)) {
 		rotary.cos = qeff_graph_constant(b->graph, model_name("%s.cos", module).text,
@@ -320,10 +375,4 @@ struct model_rotary model_rotary_tables(struct model_build *b, const char *modul
 		fill_tables(&f, cosines, sines);
 	free(f.inverse);
 	return rotary;
-}
-
-struct model_rotary model_rotary_tables_theta(struct model_build *b, const char *module,
-					      uint32_t dim, uint32_t positions, double theta)
-{
-	return model_rotary_tables(b, module, NULL, dim, positions, theta);
 }

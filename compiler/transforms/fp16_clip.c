@@ -7,9 +7,11 @@
  */
 #include "transforms/transforms.h"
 
-#include "nsp/half.h"
+#include "nsp/mx.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LARGEST_F16 65504.0f
@@ -101,6 +103,32 @@ static void clip(struct qeff_graph *graph, struct qeff_value *value, uint64_t co
 	qeff_graph_replace_uses(graph, value, copy);
 }
 
+/* Whether blocks of MXFP4 hold numbers that f16 does not: 6 times 2^13 is within, 4 times 2^14 is
+ * beyond. */
+static bool blocks_exceed(const struct qeff_node *node)
+{
+	const uint8_t *blocks = node->inputs[0]->data, *scales = node->inputs[1]->data;
+	uint64_t count;
+
+	if (!blocks || !scales || !qeff_graph_shape_elements(&node->inputs[1]->shape, &count))
+		return false;
+	for (uint64_t i = 0; i < count; i++) {
+		int exponent = scales[i] - 127, largest = 0;
+
+		if (exponent < 14 || scales[i] == NSP_E8M0_NAN)
+			continue;
+		for (int j = 0; j < NSP_MX_BLOCK; j++) {
+			uint8_t pair = blocks[i * NSP_MXFP4_BLOCK_BYTES + (uint64_t)j / 2];
+			int halves = abs(qeff_e2m1_halves(j % 2 ? pair >> 4 : pair));
+
+			largest = halves > largest ? halves : largest;
+		}
+		if (ldexp(largest, exponent - 1) > (double)LARGEST_F16)
+			return true;
+	}
+	return false;
+}
+
 int qeff_transform_fp16_clip(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			     uint32_t *changes, struct qeff_error *err)
 {
@@ -118,6 +146,14 @@ int qeff_transform_fp16_clip(struct qeff_graph *graph, const struct qeff_transfo
 		clip(graph, value, count);
 		clipped++;
 	}
+	for (uint32_t i = 0; i < graph->num_nodes; i++)
+		if (qeff_node_is(graph->nodes[i], "qeff.DequantizeMXFP4") &&
+		    blocks_exceed(graph->nodes[i]))
+			return qeff_error_set(
+				err, -ENOTSUP,
+				"\"%s\" is MXFP4 with numbers beyond f16's 65504, which "
+				"are not clipped (other precisions hold them)",
+				graph->nodes[i]->name);
 	if (changes)
 		*changes = clipped;
 	return qeff_graph_finish(graph, err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Numbers of the OCP Microscaling Formats (MX) Specification 1.0: 32 elements share a scale, a
- * power of two in E8M0. Here the two formats that programs hold: MXFP6 with E2M3 elements (weights)
- * and MXINT8 (retained state).
+ * power of two in E8M0. Here the two formats that programs hold, MXFP6 with E2M3 elements (weights)
+ * and MXINT8 (retained state), and one that checkpoints come in: MXFP4, whose elements are E2M1.
  */
 #ifndef QEFF_NSP_MX_H
 #define QEFF_NSP_MX_H
@@ -10,6 +10,8 @@
 #include "nsp/half.h"
 
 #define NSP_MX_BLOCK 32
+/* A block of E2M1: two elements a byte, the first one in the lower half. */
+#define NSP_MXFP4_BLOCK_BYTES (NSP_MX_BLOCK / 2)
 
 /* The largest element's exponent. */
 #define NSP_E2M3_EMAX 2
@@ -72,6 +74,15 @@ static inline int8_t qeff_e2m3_eighths(uint8_t code)
 
 	n = n < 16 ? n : n < 24 ? 2 * n - 16 : 4 * n - 64;
 	return (int8_t)(code & 0x20 ? -n : n);
+}
+
+/* Twice the E2M1 number, sign, two bits of exponent, one of mantissa: an integer from -12 to 12. */
+static inline int qeff_e2m1_halves(uint8_t code)
+{
+	int n = code & 7;
+
+	n = n < 4 ? n : (2 + (n & 1)) << (n / 2 - 1);
+	return code & 8 ? -n : n;
 }
 
 /* MXINT8's element is an integer from -127 to 127, in 64ths. (-128 stays unused, so that positive

@@ -58,6 +58,7 @@ void qeff_nsp_weights_of(struct qeff_nsp_weights *weights, const void *data,
 {
 	weights->type = type;
 	weights->input_stride = input_stride;
+	memset(weights->scales, 0, sizeof(weights->scales));
 	for (uint32_t i = 0; i < QEFF_NSP_PANEL; i++)
 		weights->rows[i] = i < outputs && first < outputs - i
 					   ? (const uint8_t *)data + (first + i) * output_stride
@@ -91,6 +92,22 @@ static void load_halves(float *to, const uint8_t *from, enum qeff_nsp_type type,
 			to[k] = qeff_bf16_to_f32(halves[k]);
 }
 
+/* Inputs [first, first + count) of blocks of MXFP4; @first is a multiple of 32. */
+static void load_mxfp4(float *to, const uint8_t *blocks, const uint8_t *scales, uint32_t first,
+		       uint32_t count)
+{
+	float scale = 0;
+
+	for (uint32_t k = 0; k < count; k++) {
+		uint8_t pair = blocks[(first + k) / 2];
+
+		if (k % NSP_MX_BLOCK == 0)
+			scale = qeff_e8m0_to_f32(scales[(first + k) / NSP_MX_BLOCK]);
+		/* Halves: small scales stay exact, the largest ones do not overflow in between. */
+		to[k] = (float)qeff_e2m1_halves(k % 2 ? pair >> 4 : pair) * 0.5f * scale;
+	}
+}
+
 /* Widens inputs [first, first + count) of all outputs. */
 static void load_strip(float strip[QEFF_NSP_PANEL][STRIP], const struct qeff_nsp_weights *w,
 		       uint32_t first, uint32_t count)
@@ -100,6 +117,10 @@ static void load_strip(float strip[QEFF_NSP_PANEL][STRIP], const struct qeff_nsp
 
 		if (!at) {
 			memset(strip[n], 0, count * sizeof(float));
+			continue;
+		}
+		if (w->scales[n]) {
+			load_mxfp4(strip[n], at, w->scales[n], first, count);
 			continue;
 		}
 		at += first * w->input_stride;
@@ -310,7 +331,7 @@ void qeff_nsp_pack_panel(void *panel, enum qeff_nsp_type type, uint32_t inputs,
 		pack_int8(panel, inputs, scale_group, weights);
 	else if (type == QEFF_NSP_MXFP6)
 		pack_mxfp6(panel, inputs, weights);
-	else if (type == weights->type)
+	else if (type == weights->type && !weights->scales[0])
 		copy_panel(panel, type == QEFF_NSP_F32 ? 4 : 2, inputs, weights);
 	else
 		pack_float(panel, type, inputs, weights);

@@ -26,6 +26,8 @@ uint64_t qeff_nsp_panel_bytes(enum qeff_nsp_type type, uint32_t inputs, uint32_t
  * @input_stride: bytes from an input's weight to the next one's: the element size for
  *w[outputs][inputs], the length of a row for a transposed w[inputs][outputs]
  * @type: F32, F16 or BF16
+ * @scales: for each output NULL, or the E8M0 scales of its blocks: then @rows is where MXFP4's
+ *blocks of 32 inputs stand one behind the other, and @input_stride and @type mean nothing
  *
  * Since every output has its own address, a panel may span the edge between fused matrices.
  */
@@ -33,6 +35,7 @@ struct qeff_nsp_weights {
 	const void *rows[QEFF_NSP_PANEL];
 	size_t input_stride;
 	enum qeff_nsp_type type;
+	const uint8_t *scales[QEFF_NSP_PANEL];
 };
 
 /* Points @weights at outputs [@first, @first + 32) of a matrix of @outputs outputs that begins at
@@ -49,7 +52,8 @@ void qeff_nsp_weights_of(struct qeff_nsp_weights *weights, const void *data,
  * f16 and bf16 widen exactly; narrowing rounds to nearest even. I8 takes scale = absmax / 127 for
  * each output and scale group; a group that holds a non-finite weight gets a NaN scale, so that it
  * cannot pass for a number. MXFP6 takes scales and rounds as the MX specification says, with the
- * same care.
+ * same care. MXFP4 weights are numbers like others here: all of them are bf16 numbers, but for the
+ * largest scale's.
  */
 void qeff_nsp_pack_panel(void *panel, enum qeff_nsp_type type, uint32_t inputs,
 			 uint32_t scale_group, const struct qeff_nsp_weights *weights);

@@ -110,6 +110,10 @@ TABLE = {
         {**LLAMA, "intermediate_size": 36, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 5,
          "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "beta_fast": 8.0, "beta_slow": 1.0, "truncate": False,
                           "original_max_position_embeddings": 16}}),
+    "gpt_oss-mxfp4": (
+        "GptOssForCausalLM", "GptOssConfig",
+        {**LLAMA, "hidden_size": 32, "intermediate_size": 64, "num_local_experts": 3, "num_experts_per_tok": 2, "sliding_window": 5},
+        {"mxfp4": True}),
     "olmo2": ("Olmo2ForCausalLM", "Olmo2Config", PLAIN),
 }
 
@@ -152,12 +156,37 @@ def reference(model, name, steps):
     return result
 
 
-def save(folder, model, tensors):
-    """Checkpoint and reference of one model, nothing else."""
+def with_mxfp4(folder, name):
+    """Puts random experts in MXFP4 into the checkpoint, and reads it as transformers does, which dequantises them."""
+    path = os.path.join(folder, "model.safetensors")
+    generator = torch.Generator().manual_seed(sum(name.encode()))
+    tensors = load_file(path)
+    for key in [key for key in tensors if key.endswith("experts.gate_up_proj") or key.endswith("experts.down_proj")]:
+        experts, inputs, outputs = tensors.pop(key).shape
+        shape = (experts, outputs, inputs // 32)
+        tensors[key + "_blocks"] = torch.randint(0, 256, (*shape, 16), generator=generator, dtype=torch.uint8)
+        tensors[key + "_scales"] = torch.randint(121, 126, shape, generator=generator, dtype=torch.uint8)
+    save_file(tensors, path, metadata={"format": "pt"})
+    with open(folder + "/config.json", encoding="utf-8") as file:
+        config = json.load(file)
+    config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn", "lm_head"]}
+    with open(folder + "/config.json", "w", encoding="utf-8") as file:
+        json.dump(config, file, indent=2, sort_keys=True)
+        file.write("\n")
+    config = transformers.Mxfp4Config(dequantize=True)
+    return transformers.GptOssForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, quantization_config=config, attn_implementation="eager").eval().float()
+
+
+def save(folder, model):
+    """The checkpoint of one model, nothing else."""
     model.to(torch.bfloat16).save_pretrained(folder)
     for file in os.listdir(folder):
         if file not in ("config.json", "model.safetensors"):
             os.remove(os.path.join(folder, file))
+
+
+def save_reference(folder, tensors):
     save_file({key: value.contiguous() for key, value in tensors.items()}, os.path.join(folder, "reference.safetensors"))
 
 
@@ -167,8 +196,12 @@ def make(folder, name):
     model = getattr(transformers, kind)._from_config(
         getattr(transformers, config)(**keys), attn_implementation=options.get("attention", "eager")).eval().float()
     fill(model, name)
-    tensors = reference(model, name, options.get("steps", STEPS))
-    save(os.path.join(folder, name), model, tensors)
+    folder, steps = os.path.join(folder, name), options.get("steps", STEPS)
+    tensors = reference(model, name, steps)
+    save(folder, model)
+    if options.get("mxfp4"):
+        tensors = reference(with_mxfp4(folder, name), name, steps)
+    save_reference(folder, tensors)
     return tensors
 
 

@@ -8,7 +8,8 @@
 set -eu
 folder=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 cache=${QEFF_PEERS_CACHE:-${HOME:-/root}/.cache/qeff-peers}
-packages="transformers==4.57.6 tokenizers==0.22.1 safetensors==0.6.2 huggingface-hub==0.36.0 regex==2025.9.18 tqdm==4.67.1"
+packages="transformers==4.57.6 tokenizers==0.22.1 safetensors==0.6.2 huggingface-hub==0.36.0 regex==2025.9.18 tqdm==4.67.1
+    accelerate==1.10.1 psutil==7.0.0"
 
 torch=$("$folder/../bench/peers/fetch.sh" torch)
 mkdir -p "$cache"

@@ -434,8 +434,10 @@ static void families_refuse(void)
 						"\"mlp_only_layers\":[-1]",
 		  -EINVAL, "\"mlp_only_layers\" is -1" },
 		{ FAMILY("GptOssForCausalLM") "\"quantization_config\":"
-					      "{\"quant_method\":\"mxfp4\"}",
-		  -ENOTSUP, "\"mxfp4\"" },
+					      "{\"quant_method\":\"awq\"}",
+		  -ENOTSUP, "\"quantization_config.quant_method\" is \"awq\"" },
+		{ FAMILY("GptOssForCausalLM") "\"quantization_config\":{}", -ENOTSUP,
+		  "names no \"quant_method\"" },
 		{ FAMILY("GptOssForCausalLM") "\"swiglu_limit\":5.0", -ENOTSUP,
 		  "\"swiglu_limit\" is 5.0" },
 	};

@@ -291,6 +291,45 @@ static void test_e2m3(void)
 	CU_ASSERT_EQUAL(qeff_e8m0_inverse(254), 0x1p-127f);
 }
 
+/* Two outputs of 64 inputs in blocks of MXFP4: every code once, and scales at their ends. */
+static void test_from_mxfp4(void)
+{
+	static const float numbers[8] = { 0, .5f, 1, 1.5f, 2, 3, 4, 6 };
+	static const uint8_t scales[2][2] = { { 127, 124 }, { 0, 0xff } };
+	uint8_t blocks[2][32];
+	struct qeff_nsp_weights w = { .rows = { blocks[0], NULL, blocks[1] },
+				      .scales = { scales[0], NULL, scales[1] } };
+
+	for (int i = 0; i < 16; i++) {
+		CU_ASSERT_EQUAL((float)qeff_e2m1_halves((uint8_t)i),
+				numbers[i % 8] * (i < 8 ? 2 : -2));
+		/* the first input in the lower half */
+		blocks[0][i] = blocks[0][16 + i] = (uint8_t)(i | (15 - i) << 4);
+		blocks[1][i] = blocks[1][16 + i] = 0x71;
+	}
+	qeff_nsp_pack_panel(panel, QEFF_NSP_F32, 64, 0, &w);
+	for (int k = 0; k < 64; k++) {
+		int code = k % 2 ? 15 - k % 32 / 2 : k % 32 / 2;
+
+		CU_ASSERT_EQUAL(f32_at((size_t)k * 128), numbers[code % 8] *
+								 (code < 8 ? 1.0f : -1.0f) *
+								 (k < 32 ? 1.0f : 0.125f));
+		CU_ASSERT_EQUAL(f32_at((size_t)k * 128 + 4), 0);
+	}
+	CU_ASSERT_EQUAL(f32_at(8), 0x1p-128f);
+	CU_ASSERT_EQUAL(f32_at(128 + 8), 6 * 0x1p-127f);
+	CU_ASSERT(isnan(f32_at(32 * 128 + 8)));
+	/* all of them are bf16 numbers: -6 and 0.5 of the first, 0.5 and 6 of the third */
+	qeff_nsp_pack_panel(panel, QEFF_NSP_BF16, 64, 0, &w);
+	CU_ASSERT_EQUAL(memcmp(panel, (uint8_t[]){ 0, 0, 0xc0, 0xc0 }, 4), 0);
+	CU_ASSERT_EQUAL(memcmp(panel + 128, (uint8_t[]){ 0, 0x3f, 0x80, 0xc0 }, 4), 0);
+	CU_ASSERT_EQUAL(memcmp(panel + 8, (uint8_t[]){ 0x20, 0, 0x40, 0x01 }, 4), 0);
+	/* MXFP6 holds them too, with the same scale */
+	qeff_nsp_pack_panel(panel, QEFF_NSP_MXFP6, 64, 0, &w);
+	CU_ASSERT_EQUAL(panel[1536], 127);
+	CU_ASSERT_EQUAL(panel[1] & 0x3f, 0x3c);
+}
+
 static void test_rows_from_anywhere(void)
 {
 	struct qeff_nsp_weights w = { .input_stride = 4, .type = QEFF_NSP_F32 };
@@ -315,6 +354,7 @@ static const struct unit_test tests[] = {
 	{ "int8 of odd values", test_int8_odd_values },
 	{ "MXFP6 bytes", test_mxfp6_bytes },
 	{ "E2M3, E8M0 and MXINT8", test_e2m3 },
+	{ "from MXFP4", test_from_mxfp4 },
 	{ "rows from anywhere", test_rows_from_anywhere },
 };
 QEFF_UNIT_MAIN("nsp_pack", tests)

@@ -18,7 +18,7 @@ SMALL_ENCODERS = ("bert-classifier", "roberta", "distilbert-classifier", "mpnet"
                   "deberta-v2", "deberta-v2-classifier", "deberta-v2-keys")
 # what is new in each: shared matrices, rotary pairs and parts, ALiBi, caps, windows, sinks, experts
 SMALL_DECODERS = ("gpt2", "gptj", "codegen", "falcon-new", "mpt", "phi", "phi3-longrope", "gemma2", "gemma3", "olmo2", "mixtral",
-                  "qwen3_moe-dense", "granitemoe", "gpt_oss")
+                  "qwen3_moe-dense", "granitemoe", "gpt_oss", "gpt_oss-mxfp4")
 TOLERANCE = 1e-4  # of the largest magnitude: fp32 sums in another order
 
 
