@@ -4,16 +4,7 @@
  * parameters and the rows alive, worked out apart from the kernels so that the poison check can
  * hold one against the other.
  */
-#include "nsp/kernels.h"
-
-struct declare {
-	const struct qeff_nsp_instance *instance;
-	const struct qeff_nsp_op *op;
-	const struct qeff_nsp_tile *tile;
-	uint32_t first, end;
-	void (*visit)(void *user, uint64_t offset, uint64_t size_bytes, bool written);
-	void *user;
-};
+#include "nsp/declare.h"
 
 /* Columns [begin, end) of rows [first, last) of an operand, if it is in DDR. */
 static void rows(const struct declare *d, const struct qeff_nsp_operand *operand, uint32_t first,
@@ -221,6 +212,10 @@ void qeff_nsp_declared(const struct qeff_nsp_instance *instance, uint32_t phase,
 		[QEFF_NSP_ROUTE] = route,
 		[QEFF_NSP_EXPERTS] = experts,
 		[QEFF_NSP_MIX] = mix,
+		[QEFF_NSP_NEST] = qeff_nsp_declare_nest,
+		[QEFF_NSP_PICK] = qeff_nsp_declare_pick,
+		[QEFF_NSP_PUT] = qeff_nsp_declare_put,
+		[QEFF_NSP_SORT] = qeff_nsp_declare_sort,
 	};
 	const struct qeff_nsp_program *program = &instance->program;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One inference: choose the specialisation, run tiles phase by phase, report. */
-#include "nsp/kernels.h"
+#include "nsp/nest.h"
 
 #include <string.h>
 
@@ -86,6 +86,8 @@ void qeff_nsp_tile_rows(const struct qeff_nsp_instance *instance, const struct q
 {
 	uint32_t rows = op->code == QEFF_NSP_COPY ? op->u.copy.out_rows : nsp_live(instance, op);
 
+	if (nsp_is_nest(op->code))
+		rows = (uint32_t)nsp_walk_of(nsp_nest_of(&instance->program, op), op).units;
 	*first = (uint32_t)((uint64_t)rows * tile->row_part / tile->row_parts);
 	*end = (uint32_t)((uint64_t)rows * (tile->row_part + 1u) / tile->row_parts);
 }

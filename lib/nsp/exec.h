@@ -37,6 +37,7 @@ struct qeff_nsp_program {
 	const uint32_t *tile_index;
 	const struct qeff_nsp_tile *tiles;
 	const struct qeff_nsp_instruction *instructions;
+	const struct qeff_nsp_nest *nests;
 	const char *strings;
 	uint32_t max_tokens;   /* largest batch x seq of any specialisation */
 	uint32_t max_segments; /* largest batch */

@@ -21,5 +21,9 @@ const struct qeff_nsp_kernels NSP_NAME(kernels) = {
 		[QEFF_NSP_ROUTE] = NSP_NAME(route),
 		[QEFF_NSP_EXPERTS] = NSP_NAME(experts),
 		[QEFF_NSP_MIX] = NSP_NAME(mix),
+		[QEFF_NSP_NEST] = NSP_NAME(nest),
+		[QEFF_NSP_PICK] = NSP_NAME(pick),
+		[QEFF_NSP_PUT] = NSP_NAME(put),
+		[QEFF_NSP_SORT] = NSP_NAME(sort),
 	},
 };

@@ -65,7 +65,7 @@ struct nsp_run {
 	uint32_t end;
 };
 
-#define NSP_CODES (QEFF_NSP_MIX + 1)
+#define NSP_CODES (QEFF_NSP_SORT + 1)
 
 struct qeff_nsp_kernels {
 	const char *name;
@@ -129,6 +129,8 @@ static inline uint32_t nsp_type_bytes(unsigned int type)
 	static const uint8_t bytes[] = {
 		[QEFF_NSP_F32] = 4, [QEFF_NSP_F16] = 2, [QEFF_NSP_BF16] = 2,   [QEFF_NSP_I8] = 1,
 		[QEFF_NSP_I32] = 4, [QEFF_NSP_I64] = 8, [QEFF_NSP_MXINT8] = 1, /* alignment */
+		[QEFF_NSP_U8] = 1,  [QEFF_NSP_I16] = 2, [QEFF_NSP_U16] = 2,    [QEFF_NSP_U32] = 4,
+		[QEFF_NSP_U64] = 8, [QEFF_NSP_F64] = 8, [QEFF_NSP_BOOL] = 1,
 	};
 
 	return bytes[type];
@@ -218,6 +220,10 @@ void NSP_NAME(copy)(const struct nsp_run *run);
 void NSP_NAME(route)(const struct nsp_run *run);
 void NSP_NAME(experts)(const struct nsp_run *run);
 void NSP_NAME(mix)(const struct nsp_run *run);
+void NSP_NAME(nest)(const struct nsp_run *run);
+void NSP_NAME(pick)(const struct nsp_run *run);
+void NSP_NAME(put)(const struct nsp_run *run);
+void NSP_NAME(sort)(const struct nsp_run *run);
 extern const struct qeff_nsp_kernels NSP_NAME(kernels);
 #endif
 

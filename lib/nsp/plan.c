@@ -53,6 +53,8 @@ uint64_t qeff_nsp_scratch_bytes(const struct qeff_nsp_op *op)
 	}
 	case QEFF_NSP_ATTENTION:
 		return attention_bytes(&op->u.attention);
+	case QEFF_NSP_SORT:
+		return ALIGNED(16ull * op->u.sort.chosen); /* key and position of each */
 	default:
 		return 0;
 	}

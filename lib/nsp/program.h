@@ -15,12 +15,14 @@
 #ifndef QEFF_NSP_PROGRAM_H
 #define QEFF_NSP_PROGRAM_H
 
+#include "nsp/program_nest.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
 #define QEFF_NSP_MAGIC	       0x46455153u /* bytes "SQEF" */
 #define QEFF_NSP_VERSION_MAJOR 0 /* 1 once the format is stable; another major is refused */
-#define QEFF_NSP_VERSION_MINOR 3 /* a larger minor than the reader's is refused */
+#define QEFF_NSP_VERSION_MINOR 4 /* a larger minor than the reader's is refused */
 
 /* The exec-context major of packages that hold no Hexagon code: no firmware has it. */
 #define QEFF_NSP_EXEC_CONTEXT_MAJOR 0x5145
@@ -51,11 +53,20 @@ enum qeff_nsp_type {
 	QEFF_NSP_F32 = 0,
 	QEFF_NSP_F16 = 1,
 	QEFF_NSP_BF16 = 2,
-	QEFF_NSP_I8 = 3, /* weights only: codes with f32 scales, see "Packing" in the design page */
+	QEFF_NSP_I8 = 3, /* of weights: codes with f32 scales, see "Packing" in the design page */
 	QEFF_NSP_I32 = 4,
 	QEFF_NSP_I64 = 5,
 	QEFF_NSP_MXFP6 = 6,  /* weights only: E2M3, E8M0 scales for 32 of them */
 	QEFF_NSP_MXINT8 = 7, /* state only: a row is its int8 elements, then their E8M0 scales */
+	/* The rest, and I8: in nests only. */
+	QEFF_NSP_U8 = 8,
+	QEFF_NSP_I16 = 9,
+	QEFF_NSP_U16 = 10,
+	QEFF_NSP_U32 = 11,
+	QEFF_NSP_U64 = 12,
+	QEFF_NSP_F64 = 13,
+	QEFF_NSP_BOOL = 14, /* a byte, 0 or 1 */
+	QEFF_NSP_TYPES
 };
 
 /* How many rows an operation has. */
@@ -80,6 +91,10 @@ enum qeff_nsp_code {
 	QEFF_NSP_ROUTE = 11,
 	QEFF_NSP_EXPERTS = 12,
 	QEFF_NSP_MIX = 13,
+	QEFF_NSP_NEST = 14, /* this and the next three: program_nest.h */
+	QEFF_NSP_PICK = 15,
+	QEFF_NSP_PUT = 16,
+	QEFF_NSP_SORT = 17,
 };
 
 /* Functions of one number, for epilogues and pointwise expressions. */
@@ -98,7 +113,27 @@ enum qeff_nsp_function {
 	QEFF_NSP_NEG = 11,
 	QEFF_NSP_ABS = 12,
 	QEFF_NSP_LOG = 13,
-	QEFF_NSP_FUNCTIONS
+	QEFF_NSP_FUNCTIONS, /* those that epilogues and POINTWISE know; expressions of NEST have all */
+	QEFF_NSP_FLOOR = 14,
+	QEFF_NSP_CEIL = 15,
+	QEFF_NSP_ROUND = 16, /* half to even */
+	QEFF_NSP_TRUNC = 17,
+	QEFF_NSP_SIGN = 18,
+	QEFF_NSP_IS_NAN = 19,
+	QEFF_NSP_IS_INF = 20, /* 1, -1 (minus infinity) or 0 */
+	QEFF_NSP_SIN = 21,
+	QEFF_NSP_COS = 22,
+	QEFF_NSP_TAN = 23,
+	QEFF_NSP_ASIN = 24,
+	QEFF_NSP_ACOS = 25,
+	QEFF_NSP_ATAN = 26,
+	QEFF_NSP_SINH = 27,
+	QEFF_NSP_COSH = 28,
+	QEFF_NSP_ASINH = 29,
+	QEFF_NSP_ACOSH = 30,
+	QEFF_NSP_ATANH = 31,
+	QEFF_NSP_LOG1P = 32,
+	QEFF_NSP_ALL_FUNCTIONS
 };
 
 /**
@@ -225,6 +260,20 @@ enum qeff_nsp_instruction_code {
 	QEFF_NSP_I_MIN = 6,
 	QEFF_NSP_I_POW = 7,
 	QEFF_NSP_I_CONST = 8, /* dst = imm */
+	/* The last one that POINTWISE knows. NEST also has: */
+	QEFF_NSP_I_EQUAL = 9, /* comparisons: 1 or 0, and 0 with NaN */
+	QEFF_NSP_I_LESS = 10,
+	QEFF_NSP_I_LESS_EQUAL = 11,
+	QEFF_NSP_I_SELECT = 12, /* dst = a ? b : dst */
+	QEFF_NSP_I_MOD = 13,	/* the rest has the sign of b; integers: 0 if b is 0 */
+	QEFF_NSP_I_FMOD = 14,	/* the rest has the sign of a */
+	/* Bit by bit, in integers only; a shift by less than 0 or more than 63 leaves 0. */
+	QEFF_NSP_I_AND = 15,
+	QEFF_NSP_I_OR = 16,
+	QEFF_NSP_I_XOR = 17,
+	QEFF_NSP_I_SHIFT_LEFT = 18,
+	QEFF_NSP_I_SHIFT_RIGHT = 19,
+	QEFF_NSP_INSTRUCTIONS
 };
 #define QEFF_NSP_REGISTERS 8
 struct qeff_nsp_instruction {
@@ -413,6 +462,9 @@ struct qeff_nsp_op {
 		struct qeff_nsp_route_params route;
 		struct qeff_nsp_experts_params experts;
 		struct qeff_nsp_mix_params mix;
+		struct qeff_nsp_nest_params nest;
+		struct qeff_nsp_pick_params pick; /* PUT, too */
+		struct qeff_nsp_sort_params sort;
 		uint8_t bytes[128];
 	} u;
 };
@@ -492,7 +544,9 @@ struct qeff_nsp_header {
 	uint64_t tiles_offset;
 	uint64_t instructions_offset;
 	uint64_t strings_offset;
-	uint64_t reserved[2];
+	uint64_t nests_offset;
+	uint32_t nests;
+	uint32_t reserved;
 };
 
 /* Written by the host before an inference; all zeros is the first specialisation. */
@@ -507,7 +561,7 @@ enum qeff_nsp_fault {
 	QEFF_NSP_FAULT_SPECIALISATION = 1, /* value: the number asked for */
 	QEFF_NSP_FAULT_POSITION = 2,	   /* value: the position, row: source row */
 	QEFF_NSP_FAULT_SLOT = 3,	   /* value: the slot, row: batch entry */
-	QEFF_NSP_FAULT_INDEX = 4,	   /* GATHER: value: the index, row: source row */
+	QEFF_NSP_FAULT_INDEX = 4,	   /* GATHER, PICK, PUT: value: the index, row: source row */
 	/* Debug: a phase changed arena bytes it did not declare. value: offset in DDR, op: phase.
 	 */
 	QEFF_NSP_FAULT_POISON = 5,

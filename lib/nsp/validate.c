@@ -49,8 +49,7 @@ static bool check_header(const struct nsp_check *check, uint64_t bytes)
 	REQUIRE(h->version_minor <= QEFF_NSP_VERSION_MINOR,
 		"header: a newer minor version of the program format", h->version_minor,
 		QEFF_NSP_VERSION_MINOR);
-	REQUIRE(!h->reserved[0] && !h->reserved[1], "header: reserved fields are not zero",
-		h->reserved[0] | h->reserved[1], 0);
+	REQUIRE(!h->reserved, "header: reserved fields are not zero", h->reserved, 0);
 	REQUIRE(h->const_bytes <= bytes, "header: const_bytes exceeds the constants",
 		h->const_bytes, bytes);
 	REQUIRE(h->program_bytes >= sizeof(*h) && h->program_bytes <= h->const_bytes,
@@ -107,7 +106,7 @@ static bool check_table(const struct nsp_check *check, const char *what, uint64_
 static bool check_tables(const struct nsp_check *check, struct qeff_nsp_program *program)
 {
 	const struct qeff_nsp_header *h = program->header;
-	const void *specs, *ops, *index, *tiles, *instructions, *strings;
+	const void *specs, *ops, *index, *tiles, *instructions, *nests, *strings;
 
 	REQUIRE(h->specs >= 1 && h->specs <= QEFF_NSP_MAX_SPECS,
 		"header: number of specialisations", h->specs, QEFF_NSP_MAX_SPECS);
@@ -117,6 +116,8 @@ static bool check_tables(const struct nsp_check *check, struct qeff_nsp_program 
 		QEFF_NSP_MAX_OPS);
 	REQUIRE(h->tiles <= QEFF_NSP_MAX_TILES, "header: number of tiles", h->tiles,
 		QEFF_NSP_MAX_TILES);
+	REQUIRE(h->nests <= QEFF_NSP_MAX_NESTS, "header: number of nests", h->nests,
+		QEFF_NSP_MAX_NESTS);
 	if (!check_table(check, "header: the specialisations leave the program", h->specs_offset,
 			 h->specs, sizeof(struct qeff_nsp_spec), &specs) ||
 	    !check_table(check, "header: the operations leave the program", h->ops_offset, h->ops,
@@ -128,6 +129,8 @@ static bool check_tables(const struct nsp_check *check, struct qeff_nsp_program 
 	    !check_table(check, "header: the instructions leave the program",
 			 h->instructions_offset, h->instructions,
 			 sizeof(struct qeff_nsp_instruction), &instructions) ||
+	    !check_table(check, "header: the nests leave the program", h->nests_offset, h->nests,
+			 sizeof(struct qeff_nsp_nest), &nests) ||
 	    !check_table(check, "header: the strings leave the program", h->strings_offset,
 			 h->string_bytes, 1, &strings))
 		return false;
@@ -136,6 +139,7 @@ static bool check_tables(const struct nsp_check *check, struct qeff_nsp_program 
 	program->tile_index = index;
 	program->tiles = tiles;
 	program->instructions = instructions;
+	program->nests = nests;
 	program->strings = strings;
 	REQUIRE(!h->string_bytes || !program->strings[h->string_bytes - 1],
 		"strings: the last one does not end", h->string_bytes, h->string_bytes);
@@ -311,7 +315,7 @@ static bool check_part(const struct nsp_check *check, const struct qeff_nsp_tile
 }
 
 static bool check_tile(const struct nsp_check *check, const struct qeff_nsp_tile *tile,
-		       const struct qeff_nsp_spec *spec, bool first_phase)
+		       const struct qeff_nsp_spec *spec, bool rows, bool first_phase)
 {
 	const struct qeff_nsp_program *program = check->program;
 	const struct qeff_nsp_op *op;
@@ -319,13 +323,16 @@ static bool check_tile(const struct nsp_check *check, const struct qeff_nsp_tile
 	REQUIRE(tile->op < program->header->ops, "tile: no such operation", tile->op,
 		program->header->ops);
 	op = &program->ops[tile->op];
-	REQUIRE((op->code == QEFF_NSP_ROWS) == first_phase,
+	REQUIRE((op->code == QEFF_NSP_ROWS) == (rows && first_phase),
 		"tile: ROWS belongs in the first phase of a specialisation, alone", op->code,
 		QEFF_NSP_ROWS);
+	REQUIRE(rows || op->domain == QEFF_NSP_ROWS_STATIC,
+		"tile: rows of tokens in a specialisation without ROWS", op->domain,
+		QEFF_NSP_ROWS_STATIC);
 	REQUIRE(tile->row_parts && tile->row_part < tile->row_parts, "tile: row part",
 		tile->row_part, tile->row_parts);
-	REQUIRE(op->code != QEFF_NSP_ROWS || tile->row_parts == 1, "tile: ROWS in parts",
-		tile->row_parts, 1);
+	REQUIRE((op->code != QEFF_NSP_ROWS && op->code != QEFF_NSP_PUT) || tile->row_parts == 1,
+		"tile: ROWS or PUT in parts", tile->row_parts, 1);
 	return check_part(check, tile, op) && check_use(check, op, spec);
 }
 
@@ -351,7 +358,21 @@ static bool check_spec(const struct nsp_check *check, const struct qeff_nsp_spec
 	return true;
 }
 
-static bool check_phase(struct nsp_check *check, const struct qeff_nsp_spec *spec, uint32_t phase)
+/* Whether ROWS occurs in the first phase. */
+static bool has_rows(const struct qeff_nsp_program *program, const struct qeff_nsp_spec *spec)
+{
+	const uint32_t *at = program->tile_index + spec->first_phase;
+
+	for (uint32_t n = 0; n < program->header->nsps; n++, at += program->header->phases + 1)
+		for (uint32_t i = at[0]; i < at[1]; i++)
+			if (program->tiles[i].op < program->header->ops &&
+			    program->ops[program->tiles[i].op].code == QEFF_NSP_ROWS)
+				return true;
+	return false;
+}
+
+static bool check_phase(struct nsp_check *check, const struct qeff_nsp_spec *spec, bool rows,
+			uint32_t phase)
 {
 	const struct qeff_nsp_program *program = check->program;
 	bool first = phase == spec->first_phase;
@@ -363,12 +384,12 @@ static bool check_phase(struct nsp_check *check, const struct qeff_nsp_spec *spe
 
 		for (uint32_t i = at[0]; i < at[1]; i++, tiles++) {
 			check->index = i;
-			if (!check_tile(check, &program->tiles[i], spec, first))
+			if (!check_tile(check, &program->tiles[i], spec, rows, first))
 				return false;
 		}
 	}
 	check->index = phase;
-	REQUIRE(!first || tiles == 1, "phase: the first of a specialisation is one tile of ROWS",
+	REQUIRE(!first || !rows || tiles == 1, "phase: the first of a specialisation is one tile of ROWS",
 		tiles, 1);
 	return true;
 }
@@ -380,12 +401,14 @@ static bool check_specs(struct nsp_check *check, struct qeff_nsp_program *progra
 
 	for (uint32_t s = 0; s < program->header->specs; s++) {
 		const struct qeff_nsp_spec *spec = &program->specs[s];
+		bool rows;
 
 		check->index = s;
 		if (!check_spec(check, spec, phase))
 			return false;
+		rows = has_rows(program, spec);
 		for (uint32_t p = 0; p < spec->phases; p++)
-			if (!check_phase(check, spec, phase + p))
+			if (!check_phase(check, spec, rows, phase + p))
 				return false;
 		phase += spec->phases;
 		if (spec->batch * spec->seq > program->max_tokens)
@@ -410,6 +433,11 @@ bool qeff_nsp_validate(const void *constants, uint64_t constants_bytes,
 	if (!check_header(&check, constants_bytes) || !check_memory(&check) ||
 	    !check_tables(&check, program) || !check_index(&check))
 		return false;
+	for (uint32_t i = 0; i < program->header->nests; i++) {
+		check.index = i;
+		if (!qeff_nsp_check_nest(&check, &program->nests[i]))
+			return false;
+	}
 	for (uint32_t i = 0; i < program->header->ops; i++) {
 		check.index = i;
 		if (!qeff_nsp_check_op(&check, &program->ops[i]))

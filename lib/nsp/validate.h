@@ -25,6 +25,15 @@ bool qeff_nsp_check_operand(const struct nsp_check *check, const char *what,
 			    const struct qeff_nsp_operand *operand, uint64_t rows, uint64_t width,
 			    bool written);
 
+/* @count instructions from @first on are there, known, and read only what is set. */
+bool qeff_nsp_check_expression(const struct nsp_check *check, const struct qeff_nsp_op *op,
+			       uint32_t first, uint32_t count, uint32_t last_code,
+			       uint32_t functions);
+
+/* Loops; operations that walk them. */
+bool qeff_nsp_check_nest(const struct nsp_check *check, const struct qeff_nsp_nest *nest);
+bool qeff_nsp_check_nest_op(const struct nsp_check *check, const struct qeff_nsp_op *op);
+
 /* Everything about an operation that does not depend on tiles and specialisations. */
 bool qeff_nsp_check_op(const struct nsp_check *check, const struct qeff_nsp_op *op);
 

@@ -258,52 +258,20 @@ static bool check_norm(const struct nsp_check *check, const struct qeff_nsp_op *
 	       check_in_place(check, op, 0);
 }
 
-/* Every register must be set before it is read, so that a result depends on its operands alone. */
-static bool check_expression(const struct nsp_check *check, const struct qeff_nsp_op *op)
-{
-	const struct qeff_nsp_pointwise_params *p = &op->u.pointwise;
-	const struct qeff_nsp_instruction *code =
-		check->program->instructions + p->first_instruction;
-	uint32_t set = 0;
-
-	for (int i = 0; i < 4; i++)
-		set |= (op->in[i].at != QEFF_NSP_NONE) << i;
-	for (uint32_t i = 0; i < p->instructions; i++) {
-		bool reads_a = code[i].code != QEFF_NSP_I_CONST;
-		bool reads_b = reads_a && code[i].code != QEFF_NSP_I_FUNCTION;
-
-		REQUIRE(code[i].code <= QEFF_NSP_I_CONST && code[i].dst < QEFF_NSP_REGISTERS,
-			"operation: no such instruction", code[i].code, QEFF_NSP_I_CONST);
-		REQUIRE(!reads_a || (code[i].a < QEFF_NSP_REGISTERS && (set >> code[i].a & 1)),
-			"operation: an instruction reads a register that is not set", code[i].a,
-			set);
-		REQUIRE(!reads_b || (code[i].b < QEFF_NSP_REGISTERS && (set >> code[i].b & 1)),
-			"operation: an instruction reads a register that is not set", code[i].b,
-			set);
-		REQUIRE(code[i].code != QEFF_NSP_I_FUNCTION || code[i].b < QEFF_NSP_FUNCTIONS,
-			"operation: no such function", code[i].b, QEFF_NSP_FUNCTIONS);
-		set |= 1u << code[i].dst;
-	}
-	return true;
-}
-
 static bool check_pointwise(const struct nsp_check *check, const struct qeff_nsp_op *op)
 {
 	const struct qeff_nsp_pointwise_params *p = &op->u.pointwise;
 	const uint32_t in[4] = { FLOATS, FLOATS, FLOATS, FLOATS };
 
-	REQUIRE(p->instructions >= 1 && p->instructions <= 64 &&
-			qeff_range_valid(p->first_instruction, p->instructions,
-					 check->program->header->instructions),
-		"operation: its instructions", p->instructions,
-		check->program->header->instructions);
+	REQUIRE(p->instructions, "operation: its instructions", 0, 1);
 	if (!check_types(check, op, in, 0, FLOATS) || !check_out(check, op, op->rows, p->width))
 		return false;
 	for (int i = 0; i < 4; i++)
 		if (op->in[i].at != QEFF_NSP_NONE &&
 		    (!check_in(check, op, i, op->rows, p->width) || !check_in_place(check, op, i)))
 			return false;
-	return check_expression(check, op);
+	return qeff_nsp_check_expression(check, op, p->first_instruction, p->instructions,
+					 QEFF_NSP_I_CONST, QEFF_NSP_FUNCTIONS);
 }
 
 static bool check_rope(const struct nsp_check *check, const struct qeff_nsp_op *op)
@@ -539,8 +507,13 @@ static bool check_params(const struct nsp_check *check, const struct qeff_nsp_op
 		return check_experts(check, op);
 	case QEFF_NSP_MIX:
 		return check_mix(check, op);
+	case QEFF_NSP_NEST:
+	case QEFF_NSP_PICK:
+	case QEFF_NSP_PUT:
+	case QEFF_NSP_SORT:
+		return qeff_nsp_check_nest_op(check, op);
 	default:
-		return qeff_nsp_refuse(check, "operation: no such code", op->code, QEFF_NSP_MIX);
+		return qeff_nsp_refuse(check, "operation: no such code", op->code, QEFF_NSP_SORT);
 	}
 }
 

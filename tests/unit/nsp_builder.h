@@ -27,7 +27,7 @@
 
 struct nsp_builder {
 	struct qeff_nsp_header header;
-	struct qeff_bytes specs, ops, instructions, strings, constants;
+	struct qeff_bytes specs, ops, instructions, nests, strings, constants;
 	struct {
 		struct qeff_nsp_tile tile;
 		uint32_t nsp, phase;
@@ -310,6 +310,8 @@ static inline uint8_t *nsp_layout(struct nsp_builder *b, size_t *bytes)
 	h->tiles_offset = nsp_place(constants, &next, tiles.data, tiles.size_bytes);
 	h->instructions_offset =
 		nsp_place(constants, &next, b->instructions.data, b->instructions.size_bytes);
+	h->nests = (uint32_t)(b->nests.size_bytes / sizeof(struct qeff_nsp_nest));
+	h->nests_offset = nsp_place(constants, &next, b->nests.data, b->nests.size_bytes);
 	h->strings_offset = nsp_place(constants, &next, b->strings.data, b->strings.size_bytes);
 	memcpy(constants, h, sizeof(*h));
 	if (b->constants.size_bytes)
@@ -320,6 +322,7 @@ static inline uint8_t *nsp_layout(struct nsp_builder *b, size_t *bytes)
 	qeff_bytes_free(&b->specs);
 	qeff_bytes_free(&b->ops);
 	qeff_bytes_free(&b->instructions);
+	qeff_bytes_free(&b->nests);
 	qeff_bytes_free(&b->strings);
 	qeff_bytes_free(&b->constants);
 	return constants;

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* NEST: an expression over tensors of any shape, folded over some of the loops. */
+#include "nsp/kernels.h"
+
+#include "nsp/nest.h"
+#include "nsp/vec.h"
+
+#include <string.h>
+
+/* A tile at work. */
+struct nest_run {
+	const struct qeff_nsp_op *op;
+	const struct qeff_nsp_nest *nest;
+	struct nsp_walk walk;
+	const struct qeff_nsp_instruction *code;
+	uint32_t instructions;
+	const uint8_t *base[4]; /* NULL: no such operand */
+	uint8_t *out;
+	int64_t size[NSP_OPERANDS]; /* of an element */
+	int64_t lane_stride[NSP_OPERANDS];
+};
+
+#define NUMBER(name)  i64_##name
+#define NUMBER_T      int64_t
+#define NUMBER_TYPE   QEFF_NSP_I64
+#define NUMBER_FLOAT  0
+#define NUMBER_SIGNED 1
+#define NUMBER_POWER  nsp_power_i64
+#include "nsp/kernel_number.h"
+
+#include "nsp/kernel_nest.h"
+#include "nsp/kernel_number_end.h"
+
+#define NUMBER(name)  u64_##name
+#define NUMBER_T      uint64_t
+#define NUMBER_TYPE   QEFF_NSP_U64
+#define NUMBER_FLOAT  0
+#define NUMBER_SIGNED 0
+#define NUMBER_POWER  nsp_power_u64
+#include "nsp/kernel_number.h"
+
+#include "nsp/kernel_nest.h"
+#include "nsp/kernel_number_end.h"
+
+#define NUMBER(name)  f64_##name
+#define NUMBER_T      double
+#define NUMBER_TYPE   QEFF_NSP_F64
+#define NUMBER_FLOAT  1
+#define NUMBER_SIGNED 1
+#define NUMBER_POWER  nsp_f64_pow
+#include "nsp/kernel_number.h"
+
+#include "nsp/kernel_nest.h"
+#include "nsp/kernel_number_end.h"
+
+#define NUMBER(name)  f32_##name
+#define NUMBER_T      float
+#define NUMBER_TYPE   QEFF_NSP_F32
+#define NUMBER_FLOAT  1
+#define NUMBER_SIGNED 1
+#define NUMBER_POWER  nsp_pow
+#define NUMBER_APPLY  nsp_apply
+#define NUMBER_WIDEN  vf_widen
+#define NUMBER_NARROW vf_narrow
+#include "nsp/kernel_number.h"
+
+#include "nsp/kernel_nest.h"
+#include "nsp/kernel_number_end.h"
+
+void NSP_NAME(nest)(const struct nsp_run *run)
+{
+	static void (*const classes[QEFF_NSP_NUMBERS])(const struct nest_run *n, uint32_t first,
+						       uint32_t end) = {
+		[QEFF_NSP_NUMBER_F32] = f32_nest,
+		[QEFF_NSP_NUMBER_F64] = f64_nest,
+		[QEFF_NSP_NUMBER_I64] = i64_nest,
+		[QEFF_NSP_NUMBER_U64] = u64_nest,
+	};
+	const struct qeff_nsp_op *op = run->op;
+	struct nest_run n = {
+		.op = op,
+		.nest = nsp_nest_of(&run->instance->program, op),
+		.code = run->instance->program.instructions + op->u.nest.first_instruction,
+		.instructions = op->u.nest.instructions,
+		.out = nsp_out(run, 0),
+	};
+	uint64_t numbers = 1, bytes = 0, folded = 1;
+
+	n.walk = nsp_walk_of(n.nest, op);
+	for (int i = 0; i < NSP_OPERANDS; i++) {
+		const struct qeff_nsp_operand *operand =
+			i < QEFF_NSP_NEST_OUT ? &op->in[i] : &op->out;
+
+		if (operand->at == QEFF_NSP_NONE)
+			continue;
+		if (i < QEFF_NSP_NEST_OUT)
+			n.base[i] = nsp_at(run, operand->at);
+		n.size[i] = nsp_type_bytes(operand->type);
+		n.lane_stride[i] = n.walk.lane < 0 ? 0 : n.nest->stride[i][n.walk.lane];
+		if (i < QEFF_NSP_NEST_OUT)
+			bytes += (uint64_t)n.size[i];
+	}
+	classes[op->u.nest.number](&n, run->first, run->end);
+	for (uint32_t i = 0; i < n.nest->rank; i++)
+		*(i < n.walk.kept ? &numbers : &folded) *= n.nest->size[i];
+	/* Of strips that are not all of one length, the share. */
+	numbers = (uint64_t)((double)numbers * (run->end - run->first) / (double)n.walk.units);
+	run->counters->bytes += numbers * (folded * bytes + (uint64_t)n.size[QEFF_NSP_NEST_OUT]);
+	if (op->u.nest.fold == QEFF_NSP_FOLD_SUM)
+		run->counters->macs += numbers * folded;
+}
