@@ -2,6 +2,8 @@
 /* What the key of a compilation is made of: lines "name=value". */
 #include "cache.h"
 
+#include "compile.h"
+
 #include <dirent.h>
 #include <dlfcn.h>
 #include <inttypes.h>
@@ -135,7 +137,7 @@ static void numbers_line(struct qeff_bytes *key, const char *name, const uint32_
 }
 
 #if __SIZEOF_POINTER__ == 8
-_Static_assert(sizeof(struct qeff_compile_options) == 200,
+_Static_assert(sizeof(struct qeff_compile_options) == 216,
 	       "what changes the package has a line below, a new option too");
 #endif
 
@@ -150,6 +152,12 @@ int qeff_cache_options(const struct qeff_compile_options *o, struct qeff_bytes *
 		rc = content_line(key, "custom_io", o->custom_io, err);
 	if (!rc && o->adapter)
 		rc = folder_lines(key, o->adapter, 0, err);
+	for (size_t i = 0; !rc && i < o->num_loras; i++) {
+		size_t name_bytes;
+
+		line(key, "lora=%s", o->loras[i]);
+		rc = folder_lines(key, qeff_compile_lora_folder(o->loras[i], &name_bytes), 0, err);
+	}
 	if (rc)
 		return rc;
 	line(key, "num_cores=%u", o->num_cores);

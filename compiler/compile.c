@@ -17,6 +17,7 @@ struct compile {
 	struct compile_plan plan;
 	struct compile_lists lists;
 	struct qeff_adapter *adapter;
+	struct compile_loras loras;
 	struct qeff_checkpoint *checkpoint;
 	struct qeff_model_info info;
 	struct qeff_graph *graph;
@@ -100,6 +101,8 @@ static int read_checkpoint(struct compile *c)
 	if (!rc && c->options->adapter)
 		rc = qeff_adapter_open(c->options->adapter, &c->adapter, c->err);
 	if (!rc)
+		rc = qeff_compile_open_loras(c->options, &c->loras, c->err);
+	if (!rc)
 		rc = qeff_checkpoint_open(c->options->model_dir, &c->checkpoint, c->err);
 	if (rc)
 		return rc;
@@ -147,6 +150,8 @@ static int export_onnx(struct compile *c)
 	char names[512] = "";
 	size_t length = 0;
 
+		.loras = c->loras.loras,
+		.num_loras = c->loras.count,
 	for (size_t i = 0; i < c->applied.count && length < sizeof(names); i++)
 		length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
 					   i ? "," : "", c->applied.transform[i].name);
@@ -221,6 +226,7 @@ static int run_stages(struct compile *c)
 			return rc;
 		end_stage(c, i);
 	}
+		.loras = &c->loras,
 	return 0;
 }
 
@@ -353,6 +359,7 @@ int qeff_compile(const struct qeff_compile_options *options, struct qeff_compile
 void qeff_compile_summary_free(struct qeff_compile_summary *s)
 {
 	for (uint32_t i = 0; i < s->num_transforms; i++)
+	qeff_compile_loras_clear(&c->loras);
 		free(s->transforms[i]);
 	for (uint32_t i = 0; i < s->num_warnings; i++)
 		free(s->warnings[i]);

@@ -63,6 +63,24 @@ int qeff_compile_read_fp32_nodes(const char *path, struct compile_lists *lists,
 				 struct qeff_error *err);
 void qeff_compile_lists_clear(struct compile_lists *lists);
 
+/**
+ * struct compile_loras - adapters that are chosen while running
+ * @names: of each
+ */
+struct compile_loras {
+	struct qeff_adapter *adapters[QEFF_COMPILE_MAX_LORAS];
+	char *names[QEFF_COMPILE_MAX_LORAS];
+	struct qeff_lora loras[QEFF_COMPILE_MAX_LORAS];
+	size_t count;
+};
+
+/* Opens the folders of options->loras. To be cleared, whatever is returned. */
+int qeff_compile_open_loras(const struct qeff_compile_options *options, struct compile_loras *loras,
+			    struct qeff_error *err);
+void qeff_compile_loras_clear(struct compile_loras *loras);
+/* The folder of an entry "NAME=DIR" or "DIR"; *@name_bytes: of the name in front, 0 for none. */
+const char *qeff_compile_lora_folder(const char *entry, size_t *name_bytes);
+
 /* Checks what can be checked without a model. */
 int qeff_compile_check_options(const struct qeff_compile_options *options, struct qeff_error *err);
 /* The specialisations of a decoder with a KV cache of plan->positions positions. */
@@ -85,6 +103,7 @@ int qeff_compile_settle(const struct qeff_compile_options *options,
 
 /**
  * struct compile_package - what goes into the file
+ * @loras: adapters that are chosen while running
  * @name: the network's
  * @has_tokenizer: whether the folder had one
  * @package_bytes: length of the file
@@ -95,6 +114,7 @@ struct compile_package {
 	const struct qeff_model_info *info;
 	const struct compile_plan *plan;
 	const struct qeff_lowering *lowering;
+	const struct compile_loras *loras;
 	const char *name;
 	bool has_tokenizer;
 	uint64_t package_bytes;

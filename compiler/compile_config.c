@@ -16,6 +16,7 @@ struct qeff_compile_config {
 	json_t *root;
 	uint32_t numbers[4][QEFF_COMPILE_MAX_SPECIALISATIONS];
 	const char **fp32_nodes;
+	const char **loras;
 };
 
 struct reader {
@@ -74,21 +75,23 @@ static int take_text(const struct reader *r, const char *key, const json_t *valu
 	return *to ? 0 : wrong(r, key, "a text");
 }
 
-static int take_nodes(const struct reader *r, const char *key, const json_t *value)
+/* A list of texts, of which the config keeps the array. */
+static int take_texts(const struct reader *r, const char *key, const json_t *value,
+		      const char ***own, const char *const **texts, size_t *count)
 {
-	size_t count = json_array_size(value);
+	size_t total = json_array_size(value);
 
-	r->config->fp32_nodes = calloc(count + 1, sizeof(*r->config->fp32_nodes));
-	if (!r->config->fp32_nodes)
+	*own = calloc(total + 1, sizeof(**own));
+	if (!*own)
 		return qeff_error_set(r->err, -ENOMEM, "out of memory while reading %s", r->file);
-	for (size_t i = 0; i < count; i++) {
-		r->config->fp32_nodes[i] = json_string_value(json_array_get(value, i));
-		if (!r->config->fp32_nodes[i])
-			return wrong(r, key, "a list of names of nodes");
+	for (size_t i = 0; i < total; i++) {
+		(*own)[i] = json_string_value(json_array_get(value, i));
+		if (!(*own)[i])
+			return wrong(r, key, "a list of texts");
 	}
-	r->options->fp32_nodes = r->config->fp32_nodes;
-	r->options->num_fp32_nodes = count;
-	return json_is_array(value) ? 0 : wrong(r, key, "a list of names of nodes");
+	*texts = *own;
+	*count = total;
+	return json_is_array(value) ? 0 : wrong(r, key, "a list of texts");
 }
 
 static int take_precision(const struct reader *r, const char *key, const json_t *value)
@@ -208,7 +211,10 @@ static int read_key(const struct reader *r, const char *key, const json_t *value
 	if (!strcmp(key, "seq_len"))
 		return take_numbers(r, key, value, 0, &o->seq_lens, &o->num_seq_lens);
 	if (!strcmp(key, "fp32_nodes"))
-		return take_nodes(r, key, value);
+		return take_texts(r, key, value, &r->config->fp32_nodes, &o->fp32_nodes,
+				  &o->num_fp32_nodes);
+	if (!strcmp(key, "loras"))
+		return take_texts(r, key, value, &r->config->loras, &o->loras, &o->num_loras);
 	if (!strcmp(key, "precision"))
 		return take_precision(r, key, value);
 	if (!strcmp(key, "pooling"))
@@ -259,5 +265,6 @@ void qeff_compile_config_close(struct qeff_compile_config *config)
 		return;
 	json_decref(config->root);
 	free(config->fp32_nodes);
+	free(config->loras);
 	free(config);
 }

@@ -89,6 +89,16 @@ static void add_labels(const struct compile_package *p, json_t *root)
 	json_object_set_new(root, "scores", json_string(p->info->scores));
 }
 
+/* Names of the adapters that lora_ids chooses among, from number 1. */
+static void add_adapters(const struct compile_package *p, json_t *root)
+{
+	json_t *names = json_array();
+
+	for (size_t i = 0; i < p->loras->count; i++)
+		json_array_append_new(names, json_string(p->loras->names[i]));
+	json_object_set_new(root, "adapters", names);
+}
+
 int qeff_compile_generation(const struct compile_package *p, struct qeff_bytes *json,
 			    struct qeff_error *err)
 {
@@ -107,6 +117,8 @@ int qeff_compile_generation(const struct compile_package *p, struct qeff_bytes *
 		add_pooling(p, root);
 	if (info->task == QEFF_MODEL_CLASSIFIER)
 		add_labels(p, root);
+	if (p->loras->count)
+		add_adapters(p, root);
 	json_object_set_new(root, "tokenizer_config", tokenizer_settings(p->checkpoint));
 	text = json_dumps(root, JSON_INDENT(1));
 	json_decref(root);

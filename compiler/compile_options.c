@@ -79,6 +79,9 @@ int qeff_compile_check_options(const struct qeff_compile_options *o, struct qeff
 	for (uint32_t i = 0; i < o->num_seq_lens; i++)
 		if (!o->seq_lens[i])
 			return qeff_error_set(err, -EINVAL, "a sequence length is at least 1");
+	if (o->num_loras > QEFF_COMPILE_MAX_LORAS)
+		return qeff_error_set(err, -EINVAL, "%zu adapters; at most %u are possible",
+				      o->num_loras, QEFF_COMPILE_MAX_LORAS);
 	rc = check_numbers("comp_ctx_lengths_prefill", &o->comp_ctx_lengths_prefill, err);
 	if (!rc)
 		rc = check_numbers("comp_ctx_lengths_decode", &o->comp_ctx_lengths_decode, err);

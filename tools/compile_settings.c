@@ -60,6 +60,8 @@ static const char usage_of_the_rest[] =
 	"      --node-precision-info FILE\n"
 	"                             YAML with nodes kept in fp32\n"
 	"      --adapter DIR          a LoRA adapter (PEFT) to merge into the weights\n"
+	"      --lora [NAME=]DIR      a LoRA adapter to choose while running (qeff-load\n"
+	"                             --lora NAME); once for each adapter\n"
 	"      --num-devices N        1\n";
 
 __attribute__((format(printf, 1, 2))) static int usage_error(const char *format, ...)
@@ -208,6 +210,20 @@ static int take_fp32_nodes(const char *list, struct settings *s)
 	return rc;
 }
 
+/* Those on the command line take the place of what a file said. */
+static int add_lora(const char *entry, struct settings *s)
+{
+	struct qeff_compile_options *o = &s->options;
+
+	if (o->loras != s->loras)
+		o->num_loras = 0;
+	if (o->num_loras == QEFF_COMPILE_MAX_LORAS)
+		return usage_error("--lora is given at most %d times", QEFF_COMPILE_MAX_LORAS);
+	s->loras[o->num_loras++] = entry;
+	o->loras = s->loras;
+	return 0;
+}
+
 /* What an option's value is; the rest has a case of its own. */
 enum kind { NUMBER, LIST, TEXT, FLAG, OWN };
 enum {
@@ -216,6 +232,7 @@ enum {
 	NORMALIZE,
 	PRECISION,
 	FP32_NODES,
+	LORA,
 	JSON,
 	HELP_ALL,
 	NO_CACHE,
@@ -256,6 +273,7 @@ static const struct {
 	{ "normalize", OWN, NORMALIZE },
 	{ "precision", OWN, PRECISION },
 	{ "fp32-nodes", OWN, FP32_NODES },
+	{ "lora", OWN, LORA },
 	{ "json", OWN, JSON },
 	{ "help", OWN, 'h' },
 	{ "help-all", OWN, HELP_ALL },
@@ -272,7 +290,7 @@ static bool takes_value(size_t i)
 	if (options[i].kind != OWN)
 		return options[i].kind != FLAG;
 	return options[i].at == CONFIG || options[i].at == POOLING || options[i].at == PRECISION ||
-	       options[i].at == FP32_NODES || options[i].at == CACHE;
+	       options[i].at == FP32_NODES || options[i].at == LORA || options[i].at == CACHE;
 }
 
 static int take_table(size_t i, struct settings *s)
@@ -314,6 +332,8 @@ static int take_option(int option, struct settings *s)
 		return take_precision(optarg, s);
 	case FP32_NODES:
 		return take_fp32_nodes(optarg, s);
+	case LORA:
+		return add_lora(optarg, s);
 	case JSON:
 		s->json = true;
 		return 0;

@@ -13,6 +13,7 @@ struct settings {
 	uint32_t lists[LISTS][QEFF_COMPILE_MAX_SPECIALISATIONS];
 	char **fp32_nodes;
 	size_t num_fp32_nodes;
+	const char *loras[QEFF_COMPILE_MAX_LORAS];
 	struct qeff_compile_config *config;
 	bool json;
 	bool anew;

@@ -49,6 +49,7 @@ struct load_options {
 	float top_p;
 	uint64_t seed;
 	bool ignore_eos;
+	const char *lora;
 	uint32_t runs;
 	bool json;
 };

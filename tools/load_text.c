@@ -45,10 +45,32 @@ static float temperature(const struct load_options *options)
 	return options->top_k || options->top_p > 0 || options->seed ? 1.0f : 0.0f;
 }
 
+/* The number of adapter @lora, which is a name or a number. */
+static int find_adapter(const struct qeff_generator *generator, const char *lora, uint32_t *adapter,
+			struct qeff_error *err)
+{
+	size_t most = qeff_generator_limits(generator).adapters;
+	unsigned long long value;
+	int number;
+	char *end;
+
+	if (!lora)
+		return 0;
+	number = qeff_generator_adapter(generator, lora);
+	value = number < 0 ? strtoull(lora, &end, 10) : (unsigned long long)number;
+	if (number < 0 && (end == lora || *end || *lora == '-' || value > most))
+		return fail(err, -EINVAL,
+			    "--lora: the package has %zu adapters, and none \"%.64s\"", most, lora);
+	*adapter = (uint32_t)value;
+	return 0;
+}
+
 static int generate_once(struct qeff_generator *generator, const struct load_options *options,
 			 bool quiet, struct qeff_generation *generation, struct qeff_error *err)
 {
+	uint32_t adapter = 0;
 	const struct qeff_generate_options generate = {
+		.adapters = &adapter,
 		.max_new_tokens = options->max_new_tokens,
 		.temperature = temperature(options),
 		.top_k = options->top_k,
@@ -60,8 +82,10 @@ static int generate_once(struct qeff_generator *generator, const struct load_opt
 	};
 	struct qeff_prompt prompt = { .count = options->num_prompt_ids };
 	uint32_t *ids;
-	int ret;
+	int ret = find_adapter(generator, options->lora, &adapter, err);
 
+	if (ret)
+		return ret;
 	if (options->prompt)
 		return qeff_generate_text(generator, options->prompt, &generate, generation, err);
 	ids = calloc(prompt.count + 1, sizeof(*ids));

@@ -33,6 +33,7 @@ static const char usage[] =
 	"      --temperature T  --top-k K  --top-p P  --seed S\n"
 	"                          draws tokens; without them, the likeliest is taken\n"
 	"      --ignore-eos        does not stop at the end of the text\n"
+	"      --lora NAME         with that LoRA adapter of the package, or that number\n"
 	"Embeddings, classes:\n"
 	"      --text TEXT         embeds or classifies TEXT; may be repeated\n"
 	"Tensors:\n"
@@ -178,6 +179,7 @@ enum {
 	OPT_TOP_P,
 	OPT_SEED,
 	OPT_IGNORE_EOS,
+	OPT_LORA,
 	OPT_TEXT,
 	OPT_RUNS,
 	OPT_JSON,
@@ -198,6 +200,7 @@ static const struct option long_options[] = {
 	{ "top-p", required_argument, NULL, OPT_TOP_P },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "ignore-eos", no_argument, NULL, OPT_IGNORE_EOS },
+	{ "lora", required_argument, NULL, OPT_LORA },
 	{ "text", required_argument, NULL, OPT_TEXT },
 	{ "runs", required_argument, NULL, OPT_RUNS },
 	{ "json", no_argument, NULL, OPT_JSON },
@@ -250,6 +253,9 @@ static int take_option(struct load_options *options, int option, struct qeff_err
 		break;
 	case OPT_IGNORE_EOS:
 		options->ignore_eos = true;
+		break;
+	case OPT_LORA:
+		options->lora = optarg;
 		break;
 	case OPT_TEXT:
 		return take_text(options, optarg, err);

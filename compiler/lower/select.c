@@ -212,6 +212,32 @@ static int select_gather(struct select *s, const struct qeff_node *node)
 	return qeff_select_write(s, op, node->outputs[0], QEFF_NSP_ROWS_TOKENS, width, false);
 }
 
+/* The row of a table that the number of a token's sequence names. */
+static int select_sequence_gather(struct select *s, const struct qeff_node *node)
+{
+	const struct qeff_value *table = qeff_node_input(node, 0), *ids = qeff_node_input(node, 1);
+	struct lower_op *op;
+	int rc;
+
+	if (!ids->is_input || qeff_node_input(node, 2) != s->positions)
+		return qeff_select_refuse(s, node, "%s is no input of sequences at position_ids",
+					  ids->name);
+	op = qeff_select_op(s, node, QEFF_NSP_GATHER, QEFF_NSP_ROWS_TOKENS);
+	if (!op)
+		return -ENOMEM;
+	op->nsp.u.gather.entries = (uint32_t)qeff_select_dim(table, 0);
+	op->nsp.u.gather.width = (uint32_t)qeff_select_dim(table, 1);
+	op->nsp.u.gather.scale = 1;
+	op->nsp.u.gather.from_position = 3;
+	op->in[0] = binding_ref(s, ids);
+	rc = qeff_select_table(s, node, table, op->nsp.u.gather.entries, op->nsp.u.gather.width,
+			       &op->in[1]);
+	if (rc)
+		return rc;
+	return qeff_select_write(s, op, node->outputs[0], QEFF_NSP_ROWS_TOKENS,
+				 op->nsp.u.gather.width, false);
+}
+
 static int select_norm(struct select *s, const struct qeff_node *node, uint8_t kind)
 {
 	const struct qeff_value *x = qeff_node_input(node, 0);
@@ -417,6 +443,7 @@ static const struct {
 	{ "qeff.RMSNorm", select_rms_norm },
 	{ "qeff.RotaryEmbedding", qeff_select_rotary },
 	{ "qeff.Route", qeff_select_route },
+	{ "qeff.SequenceGather", select_sequence_gather },
 };
 
 static int select_node(struct select *s, const struct qeff_node *node)

@@ -127,7 +127,9 @@ static struct qeff_nsp_op finish_op(const struct qeff_lowering *l, const struct 
 		op.in[1].stride_bytes = op.in[1].at == QEFF_NSP_NONE ? 0 : 8;
 		break;
 	case QEFF_NSP_GATHER:
-		op.in[0].stride_bytes = op.in[0].at == QEFF_NSP_NONE ? 0 : spec->seq * 8;
+		op.in[0].stride_bytes = op.in[0].at == QEFF_NSP_NONE	 ? 0
+					: op.u.gather.from_position == 3 ? 8
+									 : spec->seq * 8;
 		if (op.u.gather.packed)
 			op.in[1].type = l->weights[from->weight].type;
 		else

@@ -3,7 +3,7 @@
  * LoRA: a low-rank adapter becomes part of the weights that it changes: W + scale B A, summed in
  * fp32 and kept as such. The graph stays as it is.
  */
-#include "transforms/transforms.h"
+#include "transforms/lora.h"
 
 #include "nsp/half.h"
 
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static float load(const void *data, enum qeff_graph_type type, uint64_t i)
+float qeff_lora_load(const void *data, enum qeff_graph_type type, uint64_t i)
 {
 	uint16_t half;
 	float full;
@@ -24,10 +24,29 @@ static float load(const void *data, enum qeff_graph_type type, uint64_t i)
 	return type == QEFF_GRAPH_F16 ? qeff_f16_to_f32(half) : qeff_bf16_to_f32(half);
 }
 
-static int refuse(const struct qeff_adapter_pair *pair, const char *why, struct qeff_error *err)
+int qeff_lora_refuse(const struct qeff_adapter_pair *pair, const char *why, struct qeff_error *err)
 {
 	return qeff_error_set(err, -EINVAL, "the adapter changes \"%.128s\", %s", pair->module,
 			      why);
+}
+
+int qeff_lora_weight(struct qeff_graph *graph, const struct qeff_adapter_pair *pair,
+		     struct qeff_value **weight, struct qeff_error *err)
+{
+	struct qeff_value *w;
+	char name[QEFF_LORA_NAME];
+
+	if (snprintf(name, sizeof(name), "%s.weight", pair->module) >= (int)sizeof(name) - 8)
+		return qeff_lora_refuse(pair, "which is too long a name", err);
+	w = qeff_graph_find(graph, name);
+	if (!w || !w->is_initialiser)
+		return qeff_lora_refuse(pair, "which is no module with a weight in this model",
+					err);
+	if (w->type != QEFF_GRAPH_F32 || w->shape.rank != 2 ||
+	    w->shape.dims[0].size != pair->b->dims[0] || w->shape.dims[1].size != pair->a->dims[1])
+		return qeff_lora_refuse(pair, "whose weight has another shape", err);
+	*weight = w;
+	return 0;
 }
 
 /* One row of the sum. */
@@ -37,7 +56,8 @@ static void merge_row(const struct qeff_adapter_pair *pair, const float *a, uint
 	uint64_t rank = (uint64_t)pair->a->dims[0];
 
 	for (uint64_t r = 0; r < rank; r++) {
-		float b = pair->scale * load(pair->b->data, pair->b->type, row * rank + r);
+		float b =
+			pair->scale * qeff_lora_load(pair->b->data, pair->b->type, row * rank + r);
 
 		for (uint64_t k = 0; k < inputs; k++)
 			to[k] += b * a[r * inputs + k];
@@ -50,20 +70,14 @@ static int merge(struct qeff_graph *graph, const struct qeff_adapter_pair *pair,
 	uint64_t outputs = (uint64_t)pair->b->dims[0], inputs = (uint64_t)pair->a->dims[1];
 	uint64_t rank = (uint64_t)pair->a->dims[0];
 	struct qeff_value *weight, *merged;
-	char name[300];
+	char name[QEFF_LORA_NAME];
 	float *to, *a;
 	void *data;
+	int ret = qeff_lora_weight(graph, pair, &weight, err);
 
-	if (snprintf(name, sizeof(name), "%s.weight", pair->module) >= (int)sizeof(name) - 8)
-		return refuse(pair, "which is too long a name", err);
-	weight = qeff_graph_find(graph, name);
-	if (!weight || !weight->is_initialiser)
-		return refuse(pair, "which is no module with a weight in this model", err);
-	if (weight->type != QEFF_GRAPH_F32 || weight->shape.rank != 2 ||
-	    weight->shape.dims[0].size != pair->b->dims[0] ||
-	    weight->shape.dims[1].size != pair->a->dims[1])
-		return refuse(pair, "whose weight has another shape", err);
-	strcat(name, "/merged");
+	if (ret)
+		return ret;
+	snprintf(name, sizeof(name), "%s/merged", weight->name);
 	merged =
 		qeff_graph_constant(graph, name, QEFF_GRAPH_F32, 2,
 				    (const int64_t[]){ pair->b->dims[0], pair->a->dims[1] }, &data);
@@ -74,9 +88,9 @@ static int merge(struct qeff_graph *graph, const struct qeff_adapter_pair *pair,
 		return qeff_error_set(err, -ENOMEM, "out of memory while merging an adapter");
 	to = data;
 	for (uint64_t i = 0; i < rank * inputs; i++)
-		a[i] = load(pair->a->data, pair->a->type, i);
+		a[i] = qeff_lora_load(pair->a->data, pair->a->type, i);
 	for (uint64_t i = 0; i < outputs * inputs; i++)
-		to[i] = load(weight->data, weight->stored_type, i);
+		to[i] = qeff_lora_load(weight->data, weight->stored_type, i);
 	for (uint64_t row = 0; row < outputs; row++)
 		merge_row(pair, a, row, inputs, to + row * inputs);
 	free(a);

@@ -12,6 +12,11 @@ static bool wants_lora(const struct qeff_transform_options *options)
 	return options->num_adapter_pairs;
 }
 
+static bool wants_target_modules(const struct qeff_transform_options *options)
+{
+	return options->num_loras;
+}
+
 static bool wants_kv_cache(const struct qeff_transform_options *options)
 {
 	return options->kv_cache;
@@ -49,6 +54,7 @@ static bool wants_data_files(const struct qeff_transform_options *options)
 
 const struct qeff_transform qeff_transforms[] = {
 	{ "LoRA", wants_lora, true, qeff_transform_lora },
+	{ "TargetModules", wants_target_modules, true, qeff_transform_target_modules },
 	{ "CustomOps", always, false, qeff_transform_custom_ops },
 	{ "TextClassification", always, false, qeff_transform_text_classification },
 	{ "FoldConstants", always, false, qeff_transform_fold_constants },

@@ -13,6 +13,12 @@
 
 #define QEFF_MAX_TRANSFORMS 16
 
+/* A LoRA adapter that can be chosen while running. */
+struct qeff_lora {
+	const struct qeff_adapter_pair *pairs;
+	size_t num_pairs;
+};
+
 /* A precision for an input or output. */
 struct qeff_custom_io {
 	const char *name;
@@ -23,6 +29,8 @@ struct qeff_custom_io {
  * struct qeff_transform_options - which of those with a choice are wanted
  * @adapter_pairs: of a LoRA adapter that is merged into the weights
  * @num_adapter_pairs: how many
+ * @loras: adapters that lora_ids chooses among: number 1 is the first of them
+ * @num_loras: how many
  * @kv_cache: keep keys and values in retained state (decoders)
  * @continuous_batching: the cache has full_batch_size slots, chosen by batch_index
  * @comp_ctx_lengths: how much of the context an inference looks at is a shape
@@ -44,6 +52,8 @@ struct qeff_transform_options {
 	size_t num_adapter_pairs;
 	bool kv_cache;
 	bool continuous_batching;
+	const struct qeff_lora *loras;
+	size_t num_loras;
 	bool comp_ctx_lengths;
 	bool spd;
 	const char *pooling;
@@ -109,6 +119,10 @@ int qeff_transform_kv_cache(struct qeff_graph *graph, const struct qeff_transfor
 int qeff_transform_spd(struct qeff_graph *graph, const struct qeff_transform_options *options,
 		       uint32_t *changes, struct qeff_error *err);
 int qeff_transform_pooling(struct qeff_graph *graph, const struct qeff_transform_options *options,
+/* The same, and for one whose weight no single product of tokens uses. */
+int qeff_transform_target_modules(struct qeff_graph *graph,
+				  const struct qeff_transform_options *options, uint32_t *changes,
+				  struct qeff_error *err);
 			   uint32_t *changes, struct qeff_error *err);
 /* Marks values; -EINVAL for a name that is no input or output, or two precisions for one. */
 int qeff_transform_custom_io(struct qeff_graph *graph, const struct qeff_transform_options *options,

@@ -48,10 +48,13 @@ static void gather(const struct declare *d)
 {
 	const struct qeff_nsp_gather_params *p = &d->op->u.gather;
 
-	for (uint32_t row = d->first; row < d->end && !p->from_position; row++) {
-		uint32_t source = d->instance->token[row].source;
+	for (uint32_t row = d->first; row < d->end; row++) {
+		const struct nsp_token *token = &d->instance->token[row];
+		uint32_t source = p->from_position ? d->instance->segment[token->segment].source
+						   : token->source;
 
-		rows(d, &d->op->in[0], 0, 1, source, source + 1ull, false);
+		if (p->from_position == 0 || p->from_position == 3)
+			rows(d, &d->op->in[0], 0, 1, source, source + 1ull, false);
 	}
 	if (p->accumulate)
 		columns(d, &d->op->out, 0, p->width, false);

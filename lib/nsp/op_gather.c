@@ -19,6 +19,9 @@ static int64_t index_of(const struct nsp_run *run, uint32_t row)
 		return nsp_read_i64(nsp_at(run, run->op->in[0].at) + token->source * 8ull);
 	case 1:
 		return token->position;
+	case 3:
+		return nsp_read_i64(nsp_at(run, run->op->in[0].at) +
+				    run->instance->segment[token->segment].source * 8ull);
 	default:
 		return 0;
 	}

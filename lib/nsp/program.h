@@ -183,7 +183,8 @@ struct qeff_nsp_rows_params {
  * GATHER: out[row] (+)= scale * table[index(row)], rows are tokens.
  *
  * in[0]: i64 [batch, seq], stride seq * 8: the index, read at the token's source position; or none
- * with from_position 1 (the token's position) or 2 (always entry 0).
+ * with from_position 1 (the token's position) or 2 (always entry 0); or, with from_position 3,
+ * i64 [batch], stride 8: the index of the token's batch entry.
  *
  * The table is in the constants, F32, F16 or BF16: row-major at in[1] (stride between entries), or,
  * with packed 1, packed like the weights of a MATMUL with @entries outputs and @width inputs: then

@@ -192,6 +192,16 @@ static bool check_token_input(const struct nsp_check *check, const struct qeff_n
 				      spec->batch, spec->seq, false);
 }
 
+/* A number for each batch entry. */
+static bool check_entry_input(const struct nsp_check *check, const struct qeff_nsp_operand *in,
+			      const struct qeff_nsp_spec *spec)
+{
+	REQUIRE(in->stride_bytes == 8, "tile: an input of batch entries is not dense",
+		in->stride_bytes, 8);
+	return qeff_nsp_check_operand(check, "tile: an input of batch entries leaves its memory",
+				      in, spec->batch, 1, false);
+}
+
 static bool check_state(const struct nsp_check *check, const struct qeff_nsp_state *state,
 			const struct qeff_nsp_spec *spec)
 {
@@ -223,6 +233,8 @@ static bool check_use(const struct nsp_check *check, const struct qeff_nsp_op *o
 		REQUIRE(op->u.gather.from_position != 1 || op->u.gather.entries >= spec->positions,
 			"tile: the table has fewer entries than there are positions",
 			op->u.gather.entries, spec->positions);
+		if (op->u.gather.from_position == 3)
+			return check_entry_input(check, &op->in[0], spec);
 		return op->u.gather.from_position || check_token_input(check, &op->in[0], spec);
 	case QEFF_NSP_ROPE:
 		REQUIRE(op->u.rope.positions >= spec->positions,

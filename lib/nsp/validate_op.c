@@ -190,12 +190,13 @@ static bool check_rows(const struct nsp_check *check, const struct qeff_nsp_op *
 static bool check_gather(const struct nsp_check *check, const struct qeff_nsp_op *op)
 {
 	const struct qeff_nsp_gather_params *p = &op->u.gather;
-	const uint32_t in[4] = { p->from_position ? 0 : TYPE(QEFF_NSP_I64), FLOATS, 0, 0 };
-	uint32_t required = p->from_position ? 2 : 3;
+	bool indexed = p->from_position == 0 || p->from_position == 3;
+	const uint32_t in[4] = { indexed ? TYPE(QEFF_NSP_I64) : 0, FLOATS, 0, 0 };
+	uint32_t required = indexed ? 3 : 2;
 
-	REQUIRE(p->from_position <= 2 && p->packed <= 1 && p->accumulate <= 1 && !p->reserved &&
+	REQUIRE(p->from_position <= 3 && p->packed <= 1 && p->accumulate <= 1 && !p->reserved &&
 			p->entries,
-		"operation: parameters of GATHER", p->from_position, 2);
+		"operation: parameters of GATHER", p->from_position, 3);
 	if (!check_domain(check, op, QEFF_NSP_ROWS_TOKENS) ||
 	    !check_types(check, op, in, p->packed ? required & 1 : required, FLOATS) ||
 	    !check_out(check, op, op->rows, p->width))

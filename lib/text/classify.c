@@ -17,9 +17,10 @@ struct qeff_classifier {
 bool qeff_classifier_fits(const struct qeff_session *session)
 {
 	struct qeff_labels labels;
-	bool fits = !qeff_settings_labels(qeff_session_qpc(session), &labels, NULL) && labels.count;
+	bool fits = !qeff_settings_labels(qeff_session_qpc(session), &labels, NULL) &&
+		    labels.names.count;
 
-	qeff_settings_labels_free(&labels);
+	qeff_names_free(&labels.names);
 	return fits;
 }
 
@@ -34,15 +35,15 @@ int qeff_classifier_open(struct qeff_session *session, struct qeff_classifier **
 	if (!c)
 		return qeff_error_set(err, -ENOMEM, "out of memory");
 	ret = qeff_settings_labels(qpc, &c->labels, err);
-	if (!ret && !c->labels.count)
+	if (!ret && !c->labels.names.count)
 		ret = qeff_error_set(err, -EINVAL, "%s does not classify: it names no labels",
 				     qeff_qpc_path(qpc));
 	if (!ret)
 		ret = qeff_embedder_open_for(session, "logits", &c->embedder, err);
-	if (!ret && qeff_embedder_dimensions(c->embedder) != c->labels.count)
+	if (!ret && qeff_embedder_dimensions(c->embedder) != c->labels.names.count)
 		ret = qeff_error_set(err, -EINVAL, "%s gives %zu logits for %zu labels",
 				     qeff_qpc_path(qpc), qeff_embedder_dimensions(c->embedder),
-				     c->labels.count);
+				     c->labels.names.count);
 	if (ret)
 		qeff_classifier_close(c);
 	else
@@ -55,18 +56,18 @@ void qeff_classifier_close(struct qeff_classifier *c)
 	if (!c)
 		return;
 	qeff_embedder_close(c->embedder);
-	qeff_settings_labels_free(&c->labels);
+	qeff_names_free(&c->labels.names);
 	free(c);
 }
 
 size_t qeff_classifier_labels(const struct qeff_classifier *c)
 {
-	return c->labels.count;
+	return c->labels.names.count;
 }
 
 const char *qeff_classifier_label(const struct qeff_classifier *c, size_t index)
 {
-	return index < c->labels.count ? c->labels.names[index] : NULL;
+	return index < c->labels.names.count ? c->labels.names.names[index] : NULL;
 }
 
 void qeff_classes_free(struct qeff_classes *classes)
@@ -97,9 +98,9 @@ static int finish(const struct qeff_classifier *c, struct qeff_embeddings *vecto
 	*classes = (struct qeff_classes){
 		.logits = vectors->data,
 		.scores = calloc(vectors->count ? vectors->count : 1,
-				 c->labels.count * sizeof(*classes->scores)),
+				 c->labels.names.count * sizeof(*classes->scores)),
 		.count = vectors->count,
-		.labels = c->labels.count,
+		.labels = c->labels.names.count,
 		.tokens = vectors->tokens,
 		.truncated = vectors->truncated,
 	};

@@ -22,6 +22,7 @@ struct qeff_generator {
 	struct qeff_session *session;
 	struct qeff_tokenizer *tokenizer;
 	struct qeff_settings settings;
+	struct qeff_names adapters;
 	struct qeff_steps steps;
 	struct qeff_generator_limits limits;
 	struct qeff_candidate *candidates;
@@ -37,6 +38,7 @@ struct row {
 	struct qeff_token_stream *stream;
 	struct qeff_prompt prompt;
 	struct qeff_random random;
+	uint32_t adapter;
 	size_t done; /* prompt tokens in the cache */
 	size_t capacity;
 	/* the last new token, not in the cache yet, and guesses at what follows it */
@@ -84,6 +86,9 @@ int qeff_generator_open(struct qeff_session *session, struct qeff_generator **ge
 	};
 	if (!ret)
 		ret = qeff_settings_read(qeff_session_qpc(session), &g->settings, err);
+	if (!ret && g->steps.by_adapter)
+		ret = qeff_settings_adapters(qeff_session_qpc(session), &g->adapters, err);
+	g->limits.adapters = g->adapters.count;
 	if (!ret)
 		ret = qeff_settings_tokenizer(qeff_session_qpc(session), &g->tokenizer, err);
 	if (!ret) {
@@ -104,6 +109,7 @@ void qeff_generator_close(struct qeff_generator *g)
 		return;
 	qeff_tokenizer_close(g->tokenizer);
 	qeff_steps_close(&g->steps);
+	qeff_names_free(&g->adapters);
 	free(g->candidates);
 	free(g);
 }
@@ -116,6 +122,16 @@ const struct qeff_tokenizer *qeff_generator_tokenizer(const struct qeff_generato
 struct qeff_generator_limits qeff_generator_limits(const struct qeff_generator *g)
 {
 	return g->limits;
+}
+
+int qeff_generator_adapter(const struct qeff_generator *g, const char *name)
+{
+	if (!strcmp(name, "base"))
+		return 0;
+	for (size_t i = 0; i < g->adapters.count; i++)
+		if (!strcmp(g->adapters.names[i], name))
+			return (int)i + 1;
+	return -1;
 }
 
 void qeff_generation_free(struct qeff_generation *generation)
@@ -209,7 +225,8 @@ static struct qeff_columns next_chunk(const struct run *r, const struct row *row
 
 	return (struct qeff_columns){ .ids = row->prompt.ids + row->done,
 				      .count = left < most ? left : most,
-				      .position = row->done };
+				      .position = row->done,
+				      .adapter = row->adapter };
 }
 
 /* Puts the prompts of places [@first, @first + @count) into the cache, chunk by chunk; each gets
@@ -221,6 +238,7 @@ static int prefill(struct run *r, uint32_t first, uint32_t count)
 	bool more = true;
 
 	while (more && !r->stopped) {
+		bool last = false; /* of some prompt: its logits are wanted */
 		int ret;
 
 		for (uint32_t i = 0; i < batch; i++) {
@@ -229,8 +247,11 @@ static int prefill(struct run *r, uint32_t first, uint32_t count)
 			r->columns[i] = row ? next_chunk(r, row) : (struct qeff_columns){ 0 };
 			/* a dead sequence names a slot too, but writes nothing there */
 			r->columns[i].slot = i < count ? first + i : 0;
+			last |= row && r->columns[i].count &&
+				row->done + r->columns[i].count == row->prompt.count;
 		}
-		ret = qeff_steps_run(&r->g->steps, batch, r->columns, false, &logits, r->err);
+		ret = qeff_steps_run(&r->g->steps, batch, r->columns, false, last ? &logits : NULL,
+				     r->err);
 		if (ret)
 			return ret;
 		more = false;
@@ -303,6 +324,7 @@ static int decode(struct run *r)
 		r->columns[i].ids = row->next;
 		r->columns[i].count = guess(r, row);
 		r->columns[i].position = row->prompt.count + row->out->count - 1;
+		r->columns[i].adapter = row->adapter;
 	}
 	ret = qeff_steps_run(&r->g->steps, batch, r->columns, true, &logits, r->err);
 	for (uint32_t i = 0; !ret && i < batch; i++) {
@@ -380,6 +402,10 @@ static int check_prompt(struct run *r, size_t index)
 			r->err, -EINVAL,
 			"prompt %zu has %zu tokens, the package was compiled for a context of %u",
 			index, p->count, limits->context_tokens);
+	if (r->rows[index].adapter > limits->adapters)
+		return qeff_error_set(r->err, -EINVAL,
+				      "prompt %zu has adapter %u, the package has %zu", index,
+				      r->rows[index].adapter, limits->adapters);
 	for (size_t i = 0; i < p->count; i++)
 		if (p->ids[i] >= entries)
 			return qeff_error_set(
@@ -400,6 +426,7 @@ static int start_row(struct run *r, size_t index, const struct qeff_prompt *prom
 	row->prompt = *prompt;
 	/* rows draw apart, and a prompt alone draws as row 0 */
 	qeff_random_seed(&row->random, r->options.seed + index);
+	row->adapter = r->options.adapters ? r->options.adapters[index] : 0;
 	ret = check_prompt(r, index);
 	if (!ret && r->g->tokenizer)
 		ret = qeff_token_stream_new(r->g->tokenizer, true, &row->stream, r->err);

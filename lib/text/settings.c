@@ -103,31 +103,56 @@ static int read_scores(const json_t *root, const char *where, struct qeff_labels
 			      where);
 }
 
-static int read_labels(const json_t *root, const char *where, struct qeff_labels *labels,
-		       struct qeff_error *err)
+static int read_names(const json_t *root, const char *where, const char *key,
+		      struct qeff_names *names, struct qeff_error *err)
 {
-	json_t *list = json_object_get(root, "labels"), *label;
+	json_t *list = json_object_get(root, key), *name;
 	size_t i;
 
 	if (!list || json_is_null(list))
 		return 0;
-	if (!json_is_array(list) || json_array_size(list) > QEFF_SETTINGS_MAX_LABELS)
-		return qeff_error_set(err, -EINVAL,
-				      "%s: \"labels\" is not a list of at most %u names", where,
-				      QEFF_SETTINGS_MAX_LABELS);
-	labels->names = calloc(json_array_size(list) + 1, sizeof(*labels->names));
-	if (!labels->names)
-		return qeff_error_set(err, -ENOMEM, "out of memory for labels");
-	json_array_foreach(list, i, label)
+	if (!json_is_array(list) || json_array_size(list) > QEFF_SETTINGS_MAX_NAMES)
+		return qeff_error_set(err, -EINVAL, "%s: \"%s\" is not a list of at most %u names",
+				      where, key, QEFF_SETTINGS_MAX_NAMES);
+	names->names = calloc(json_array_size(list) + 1, sizeof(*names->names));
+	if (!names->names)
+		return qeff_error_set(err, -ENOMEM, "out of memory for names");
+	json_array_foreach(list, i, name)
 	{
-		if (!json_is_string(label))
-			return qeff_error_set(err, -EINVAL, "%s: label %zu is no string", where, i);
-		labels->names[i] = strdup(json_string_value(label));
-		if (!labels->names[i])
-			return qeff_error_set(err, -ENOMEM, "out of memory for labels");
-		labels->count++;
+		if (!json_is_string(name))
+			return qeff_error_set(err, -EINVAL, "%s: name %zu of \"%s\" is no string",
+					      where, i, key);
+		names->names[i] = strdup(json_string_value(name));
+		if (!names->names[i])
+			return qeff_error_set(err, -ENOMEM, "out of memory for names");
+		names->count++;
 	}
-	return read_scores(root, where, labels, err);
+	return 0;
+}
+
+void qeff_names_free(struct qeff_names *names)
+{
+	for (size_t i = 0; i < names->count; i++)
+		free(names->names[i]);
+	free(names->names);
+	*names = (struct qeff_names){ 0 };
+}
+
+int qeff_settings_adapters(const struct qeff_qpc *qpc, struct qeff_names *adapters,
+			   struct qeff_error *err)
+{
+	char where[300];
+	json_t *root;
+	int ret;
+
+	*adapters = (struct qeff_names){ 0 };
+	ret = load(qpc, &root, err);
+	if (ret || !root)
+		return ret;
+	snprintf(where, sizeof(where), "%s: segment \"" SEGMENT "\"", qeff_qpc_path(qpc));
+	ret = read_names(root, where, "adapters", adapters, err);
+	json_decref(root);
+	return ret;
 }
 
 int qeff_settings_labels(const struct qeff_qpc *qpc, struct qeff_labels *labels,
@@ -142,17 +167,11 @@ int qeff_settings_labels(const struct qeff_qpc *qpc, struct qeff_labels *labels,
 	if (ret || !root)
 		return ret;
 	snprintf(where, sizeof(where), "%s: segment \"" SEGMENT "\"", qeff_qpc_path(qpc));
-	ret = read_labels(root, where, labels, err);
+	ret = read_names(root, where, "labels", &labels->names, err);
+	if (!ret && labels->names.count)
+		ret = read_scores(root, where, labels, err);
 	json_decref(root);
 	return ret;
-}
-
-void qeff_settings_labels_free(struct qeff_labels *labels)
-{
-	for (size_t i = 0; i < labels->count; i++)
-		free(labels->names[i]);
-	free(labels->names);
-	*labels = (struct qeff_labels){ 0 };
 }
 
 int qeff_settings_tokenizer(const struct qeff_qpc *qpc, struct qeff_tokenizer **tokenizer,

@@ -9,8 +9,8 @@
 #include <qeff/qpc.h>
 #include <qeff/tokenizer.h>
 
-#define QEFF_SETTINGS_MAX_EOS	 16
-#define QEFF_SETTINGS_MAX_LABELS (1u << 20)
+#define QEFF_SETTINGS_MAX_EOS	16
+#define QEFF_SETTINGS_MAX_NAMES (1u << 20)
 
 enum qeff_pooling { QEFF_POOL_MEAN = 0, QEFF_POOL_CLS, QEFF_POOL_MAX, QEFF_POOL_LAST };
 
@@ -32,23 +32,32 @@ struct qeff_settings {
 int qeff_settings_read(const struct qeff_qpc *qpc, struct qeff_settings *settings,
 		       struct qeff_error *err);
 
+/* Names of a list in generation.json. */
+struct qeff_names {
+	char **names;
+	size_t count;
+};
+void qeff_names_free(struct qeff_names *names);
+
 enum qeff_scores { QEFF_SCORES_NONE = 0, QEFF_SCORES_SOFTMAX, QEFF_SCORES_SIGMOID };
 
 /**
  * struct qeff_labels - of generation.json: what a classifier's logits are
- * @names, @count: label of each logit; none: the package is no classifier
+ * @names: label of each logit; none: the package is no classifier
  * @scores: what makes scores of logits
  */
 struct qeff_labels {
-	char **names;
-	size_t count;
+	struct qeff_names names;
 	enum qeff_scores scores;
 };
 
-/* @labels is to be freed, whatever is returned. */
+/* @labels->names is to be freed, whatever is returned. */
 int qeff_settings_labels(const struct qeff_qpc *qpc, struct qeff_labels *labels,
 			 struct qeff_error *err);
-void qeff_settings_labels_free(struct qeff_labels *labels);
+
+/* The adapters that lora_ids chooses among, from number 1; to be freed, whatever is returned. */
+int qeff_settings_adapters(const struct qeff_qpc *qpc, struct qeff_names *adapters,
+			   struct qeff_error *err);
 
 /* The package's tokenizer; *@tokenizer is NULL if it carries none. */
 int qeff_settings_tokenizer(const struct qeff_qpc *qpc, struct qeff_tokenizer **tokenizer,

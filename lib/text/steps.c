@@ -42,6 +42,7 @@ static int find_cache(struct qeff_steps *s, struct qeff_error *err)
 	s->slots = (uint32_t)cache->dims[0];
 	s->context = (uint32_t)cache->dims[2];
 	s->by_slot = shape_of(s, "batch_index", false, 0);
+	s->by_adapter = shape_of(s, "lora_ids", false, 0);
 	return 0;
 }
 
@@ -79,6 +80,8 @@ static int read_step(struct qeff_steps *s, uint32_t i, struct qeff_error *err)
 		return lacks(s, "\"position_ids\" of the shape of \"input_ids\"", err);
 	if (s->by_slot && !is_matrix(shape_of(s, "batch_index", false, i), step->batch, 1))
 		return lacks(s, "\"batch_index\" of shape [batch, 1]", err);
+	if (s->by_adapter && !is_matrix(shape_of(s, "lora_ids", false, i), step->batch, 1))
+		return lacks(s, "\"lora_ids\" of shape [batch, 1]", err);
 	if (step->batch > s->slots)
 		return lacks(s, "KV cache with a slot for each sequence", err);
 	if (length && (length->num_dims != 1 || length->dims[0] < 1))
@@ -200,7 +203,7 @@ static int shape_inputs(struct qeff_steps *s, const struct qeff_step *step, stru
 static int fill_inputs(struct qeff_steps *s, const struct qeff_step *step,
 		       const struct qeff_columns *columns, struct qeff_error *err)
 {
-	int64_t *ids, *positions, *slots = NULL;
+	int64_t *ids, *positions, *slots = NULL, *adapters = NULL;
 	int rc = qeff_input_ids(s->session, "input_ids", step->batch, step->tokens, &ids, err);
 
 	if (!rc)
@@ -208,6 +211,8 @@ static int fill_inputs(struct qeff_steps *s, const struct qeff_step *step,
 				    &positions, err);
 	if (!rc && s->by_slot)
 		rc = qeff_input_ids(s->session, "batch_index", step->batch, 1, &slots, err);
+	if (!rc && s->by_adapter)
+		rc = qeff_input_ids(s->session, "lora_ids", step->batch, 1, &adapters, err);
 	if (rc)
 		return rc;
 	for (size_t row = 0, at = 0; row < step->batch; row++) {
@@ -215,6 +220,8 @@ static int fill_inputs(struct qeff_steps *s, const struct qeff_step *step,
 
 		if (slots)
 			slots[row] = c->slot;
+		if (adapters)
+			adapters[row] = c->adapter;
 		for (size_t i = 0; i < step->tokens; i++, at++) {
 			ids[at] = i < c->count ? c->ids[i] : 0;
 			positions[at] = i < c->count ? (int64_t)(c->position + i) : -1;
@@ -278,9 +285,11 @@ int qeff_steps_run(struct qeff_steps *s, uint32_t batch, const struct qeff_colum
 	if (!rc)
 		rc = shape_inputs(s, step, err);
 	if (!rc)
-		rc = qeff_session_run(s->session, err);
-	if (!rc)
-		rc = take_logits(s, step, &logits->data, err);
+		rc = logits ? qeff_session_run(s->session, err)
+			    : qeff_session_advance(s->session, err);
+	if (rc || !logits)
+		return rc;
+	rc = take_logits(s, step, &logits->data, err);
 	logits->keep = step->keep;
 	logits->vocabulary = s->vocabulary;
 	return rc;

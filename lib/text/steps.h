@@ -26,6 +26,7 @@ struct qeff_step {
  * @slots: sequences that the KV cache holds
  * @by_slot: a step says which slots its sequences have (continuous batching); else sequence i has
  *	     slot i
+ * @by_adapter: a step says which LoRA adapters its sequences have
  */
 struct qeff_steps {
 	struct qeff_session *session;
@@ -34,7 +35,7 @@ struct qeff_steps {
 	uint32_t prefill_batch, batch;
 	uint32_t tokens, decode_tokens;
 	uint32_t context, slots, vocabulary;
-	bool by_slot;
+	bool by_slot, by_adapter;
 	float *widened; /* logits that come in halves */
 };
 
@@ -46,7 +47,7 @@ struct qeff_columns {
 	const uint32_t *ids;
 	size_t count;
 	size_t position;
-	uint32_t slot;
+	uint32_t slot, adapter;
 };
 
 /**
@@ -59,7 +60,7 @@ struct qeff_logits {
 };
 
 /* Runs the smallest specialisation of @batch sequences that takes these @columns and gives logits
- * for all columns if @all, else for the last of each. */
+ * for all columns if @all, else for the last of each. @logits NULL: nobody wants them. */
 int qeff_steps_run(struct qeff_steps *steps, uint32_t batch, const struct qeff_columns *columns,
 		   bool all, struct qeff_logits *logits, struct qeff_error *err);
 

@@ -424,6 +424,39 @@ static inline void eval_slice(struct eval *e, const struct qeff_node *node)
 	}
 }
 
+/* Each row's experts, one product after the other; rows share x. */
+static inline void eval_experts(struct eval *e, const struct qeff_node *node)
+{
+	const struct qeff_value *x = node->inputs[0], *y = node->outputs[0];
+	int64_t width = eval_dim(x, x->shape.rank - 1), experts = qeff_node_int(node, "experts", 0);
+	int64_t outputs = eval_dim(node->inputs[2], 0) / experts;
+	int64_t chosen = eval_dim(y, y->shape.rank - 1) / outputs;
+
+	if (!qeff_node_int(node, "shared", 0) || qeff_node_input(node, 3))
+		abort();
+	for (int64_t i = 0; i < (int64_t)eval_count(y); i++) {
+		int64_t row = i / (chosen * outputs), j = i / outputs % chosen, o = i % outputs;
+		int64_t expert = (int64_t)eval_f(e, node->inputs[1])[row * 2 * chosen + j];
+		const float *w = eval_f(e, node->inputs[2]) + (expert * outputs + o) * width;
+		double sum = 0;
+
+		for (int64_t k = 0; k < width; k++)
+			sum += (double)eval_f(e, x)[row * width + k] * w[k];
+		eval_f(e, y)[i] = (float)sum;
+	}
+}
+
+static inline void eval_sequence_gather(struct eval *e, const struct qeff_node *node)
+{
+	const struct qeff_value *y = node->outputs[0];
+	int64_t seq = eval_dim(y, 1), width = eval_dim(y, 2);
+
+	for (int64_t i = 0; i < (int64_t)eval_count(y); i++)
+		eval_f(e, y)[i] = eval_f(
+			e, node->inputs[0])[eval_i(e, node->inputs[1])[i / (seq * width)] * width +
+					    i % width];
+}
+
 static const struct {
 	const char *op;
 	void (*run)(struct eval *e, const struct qeff_node *node);
@@ -445,6 +478,8 @@ static const struct {
 	{ "qeff.LastToken", eval_pool },
 	{ "qeff.LastTokens", eval_last_tokens },
 	{ "qeff.Pool", eval_pool },
+	{ "qeff.Experts", eval_experts },
+	{ "qeff.SequenceGather", eval_sequence_gather },
 };
 
 static inline void eval_load(struct eval *e, const struct qeff_value *value)

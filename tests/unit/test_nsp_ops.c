@@ -191,8 +191,8 @@ static void check_gather(const char *isa, bool packed, uint8_t from_position, bo
 
 	begin(&f, 3);
 	ids = nsp_io(&f.b, CAPACITY * 8);
-	if (!from_position)
-		op.in[0] = nsp_rows(ids, SEQ * 8, QEFF_NSP_I64);
+	if (from_position == 0 || from_position == 3)
+		op.in[0] = nsp_rows(ids, from_position ? 8 : SEQ * 8, QEFF_NSP_I64);
 	op.in[1].type = type;
 	if (packed) {
 		data = nsp_weights(&f.b, type, table, ENTRIES, WIDTH, 0);
@@ -227,6 +227,7 @@ static void check_gather(const char *isa, bool packed, uint8_t from_position, bo
 	for (uint32_t r = 0; r < LIVE; r++) {
 		uint32_t entry = from_position == 0   ? sources[r] * 5
 				 : from_position == 1 ? live_positions[r]
+				 : from_position == 3 ? sources[r] / SEQ * 5
 						      : 0;
 
 		for (uint32_t c = 0; c < WIDTH; c++) {
@@ -246,7 +247,7 @@ static void test_gather(void)
 {
 	ON_EVERY_ISA(isa)
 	{
-		for (uint8_t from = 0; from < 3; from++)
+		for (uint8_t from = 0; from < 4; from++)
 			for (int packed = 0; packed < 2; packed++) {
 				check_gather(isa, packed, from, from == 1, QEFF_NSP_F32);
 				check_gather(isa, packed, from, from == 0, QEFF_NSP_F16);

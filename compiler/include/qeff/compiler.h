@@ -26,6 +26,7 @@ extern "C" {
 #define QEFF_COMPILE_MAX_CORES		     16
 #define QEFF_COMPILE_MAX_SEQ_LENS	     64
 #define QEFF_COMPILE_MAX_SPECIALISATIONS     64
+#define QEFF_COMPILE_MAX_LORAS		     256
 #define QEFF_COMPILE_DEFAULT_PREFILL_SEQ_LEN 32
 #define QEFF_COMPILE_DEFAULT_CTX_LEN	     128
 #define QEFF_COMPILE_DEFAULT_SEQ_LEN	     128
@@ -142,6 +143,10 @@ struct qeff_compile_numbers {
  * @num_devices: cards; 0 means 1, and more are not possible yet
  * @adapter: folder of a LoRA adapter (adapter_config.json, adapter_model.safetensors), merged into
  *	     the weights, which are fp32 then where @precision keeps the checkpoint's type; or NULL
+ * @loras: LoRA adapters that stay beside the weights, each "DIR" or "NAME=DIR" (without a name: the
+ *	   folder's): the input lora_ids [batch_size, 1] names the one of each sequence, by its
+ *	   number in this list from 1; 0 is the model alone
+ * @num_loras: entries of @loras, at most QEFF_COMPILE_MAX_LORAS
  * @onnx_dir: folder that receives the transformed graph as ONNX, or NULL
  * @progress: called from the calling thread as work proceeds, or NULL; @done of @total in a unit
  *	      of the stage's own
@@ -179,6 +184,8 @@ struct qeff_compile_options {
 	void (*progress)(void *user, enum qeff_compile_stage stage, uint64_t done, uint64_t total);
 	void *user;
 };
+	const char *const *loras;
+	size_t num_loras;
 
 struct qeff_compile_config;
 

@@ -58,6 +58,7 @@ qeff_generator_tokenizer(const struct qeff_generator *generator);
  * @context_tokens: positions of the KV cache: prompt and new tokens together
  * @vocabulary: entries of a row of logits
  * @queues: more prompts than that queue up (continuous batching)
+ * @adapters: LoRA adapters that a prompt can have; 0 if it has no choice
  */
 struct qeff_generator_limits {
 	uint32_t batch_size;
@@ -65,8 +66,13 @@ struct qeff_generator_limits {
 	uint32_t context_tokens;
 	uint32_t vocabulary;
 	bool queues;
+	size_t adapters;
 };
 QEFF_API struct qeff_generator_limits qeff_generator_limits(const struct qeff_generator *generator);
+
+/* Number of the LoRA adapter called @name, from 1; 0 for "base", the model alone; -1 if there is
+ * none. */
+QEFF_API int qeff_generator_adapter(const struct qeff_generator *generator, const char *name);
 
 /**
  * struct qeff_generate_options - how to continue a prompt; all zero is: greedy, until the model
@@ -79,6 +85,7 @@ QEFF_API struct qeff_generator_limits qeff_generator_limits(const struct qeff_ge
  * @seed: of the draws; the same seed gives the same tokens on every machine whose logits are the
  *same
  * @ignore_eos: go on after the tokens that end a text
+ * @adapters: number of each prompt's LoRA adapter, 0 for the model alone; or NULL: 0 for all
  * @on_token: called for every new token, or NULL: @prompt is the number of the prompt, @text the
  *characters that are complete by now (maybe none; NULL without a tokenizer). Returns false to stop
  *everything
@@ -93,6 +100,7 @@ struct qeff_generate_options {
 	float top_p;
 	uint64_t seed;
 	bool ignore_eos;
+	const uint32_t *adapters;
 	bool (*on_token)(void *user, size_t prompt, uint32_t id, const char *text,
 			 size_t text_bytes);
 	void *user;
