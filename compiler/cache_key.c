@@ -137,7 +137,7 @@ static void numbers_line(struct qeff_bytes *key, const char *name, const uint32_
 }
 
 #if __SIZEOF_POINTER__ == 8
-_Static_assert(sizeof(struct qeff_compile_options) == 216,
+_Static_assert(sizeof(struct qeff_compile_options) == 224,
 	       "what changes the package has a line below, a new option too");
 #endif
 

@@ -115,6 +115,32 @@ static int read_checkpoint(struct compile *c)
 	return rc;
 }
 
+/* Hands a stage on, and frees its text and picture. */
+static int show(struct compile *c, const char *stage, char *text, char *dot)
+{
+	bool have = text && dot;
+
+	if (have)
+		c->options->graph(c->options->user, stage, text, dot);
+	free(text);
+	free(dot);
+	return have ? 0 : no_memory(c->err);
+}
+
+static int show_graph(void *user, const char *stage, const struct qeff_graph *graph,
+		      struct qeff_error *err)
+{
+	return show(user, stage, qeff_graph_print(graph), qeff_graph_dot(graph));
+}
+
+static int show_program(struct compile *c)
+{
+	char *text, *dot;
+	int rc = qeff_lowering_describe(c->lowering, &text, &dot, c->err);
+
+	return rc ? rc : show(c, "program", text, dot);
+}
+
 static int make_graph(struct compile *c)
 {
 	size_t num_pairs = 0;
@@ -124,6 +150,8 @@ static int make_graph(struct compile *c)
 	const struct qeff_transform_options transforms = {
 		.adapter_pairs = pairs,
 		.num_adapter_pairs = num_pairs,
+		.loras = c->loras.loras,
+		.num_loras = c->loras.count,
 		.kv_cache = c->plan.kv_cache,
 		.continuous_batching = c->plan.slots,
 		.comp_ctx_lengths = c->plan.comp_ctx_lengths,
@@ -137,9 +165,13 @@ static int make_graph(struct compile *c)
 		.mxint8_kv_cache = c->options->mxint8_kv_cache,
 		.fp16 = c->plan.precision == QEFF_LOWER_FP16,
 		.data_files = c->options->onnx_dir,
+		.watch = c->options->graph ? show_graph : NULL,
+		.watch_user = c,
 	};
 	int rc = qeff_model_build(c->checkpoint, &model, &c->graph, &c->info, c->err);
 
+	if (!rc && c->options->graph)
+		rc = show_graph(c, "built", c->graph, c->err);
 	if (rc)
 		return rc;
 	return qeff_transforms_apply(c->graph, &transforms, &c->applied, c->err);
@@ -150,8 +182,6 @@ static int export_onnx(struct compile *c)
 	char names[512] = "";
 	size_t length = 0;
 
-		.loras = c->loras.loras,
-		.num_loras = c->loras.count,
 	for (size_t i = 0; i < c->applied.count && length < sizeof(names); i++)
 		length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
 					   i ? "," : "", c->applied.transform[i].name);
@@ -165,6 +195,7 @@ static int lower(struct compile *c)
 		.precision = c->plan.precision,
 		.mxfp6_products = c->options->mxfp6_matmul,
 	};
+	int rc;
 
 	for (uint32_t i = 0; i < c->plan.num_specs; i++) {
 		const struct compile_spec *spec = &c->plan.specs[i];
@@ -176,14 +207,15 @@ static int lower(struct compile *c)
 			{ "comp_ctx_lengths", spec->compute ? spec->compute : 1 },
 			{ "num_logits_to_keep", spec->keep ? spec->keep : 1 },
 		};
-		int rc = qeff_graph_bind(c->graph, sizes, sizeof(sizes) / sizeof(sizes[0]),
-					 &c->bound[i], c->err);
 
+		rc = qeff_graph_bind(c->graph, sizes, sizeof(sizes) / sizeof(sizes[0]),
+				     &c->bound[i], c->err);
 		if (rc)
 			return rc;
 	}
-	return qeff_lower((const struct qeff_graph *const *)c->bound, c->plan.num_specs, &options,
-			  &c->lowering, c->err);
+	rc = qeff_lower((const struct qeff_graph *const *)c->bound, c->plan.num_specs, &options,
+			&c->lowering, c->err);
+	return !rc && c->options->graph ? show_program(c) : rc;
 }
 
 static int emit(struct compile *c)
@@ -194,10 +226,13 @@ static int emit(struct compile *c)
 		.info = &c->info,
 		.plan = &c->plan,
 		.lowering = c->lowering,
+		.loras = &c->loras,
 		.name = c->name,
 	};
 	int rc;
 
+	if (!c->options->output)
+		return 0;
 	name_network(c);
 	rc = qeff_compile_write_package(&package, c->err);
 	c->has_tokenizer = package.has_tokenizer;
@@ -226,7 +261,6 @@ static int run_stages(struct compile *c)
 			return rc;
 		end_stage(c, i);
 	}
-		.loras = &c->loras,
 	return 0;
 }
 
@@ -325,6 +359,7 @@ static void clean_up(struct compile *c)
 	qeff_graph_free(c->graph);
 	qeff_compile_lists_clear(&c->lists);
 	qeff_adapter_close(c->adapter);
+	qeff_compile_loras_clear(&c->loras);
 	qeff_model_info_clear(&c->info);
 	qeff_checkpoint_close(c->checkpoint);
 }
@@ -359,7 +394,6 @@ int qeff_compile(const struct qeff_compile_options *options, struct qeff_compile
 void qeff_compile_summary_free(struct qeff_compile_summary *s)
 {
 	for (uint32_t i = 0; i < s->num_transforms; i++)
-	qeff_compile_loras_clear(&c->loras);
 		free(s->transforms[i]);
 	for (uint32_t i = 0; i < s->num_warnings; i++)
 		free(s->warnings[i]);
@@ -368,6 +402,12 @@ void qeff_compile_summary_free(struct qeff_compile_summary *s)
 	free(s->specialisations);
 	free(s->architecture);
 	*s = (struct qeff_compile_summary){ 0 };
+}
+
+int qeff_compile_describe_program(const void *constants, uint64_t constants_bytes, char **text,
+				  char **dot, struct qeff_error *err)
+{
+	return qeff_lower_describe(constants, constants_bytes, constants_bytes, text, dot, err);
 }
 
 const char *qeff_compile_stage_name(enum qeff_compile_stage stage)

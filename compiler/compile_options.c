@@ -68,7 +68,7 @@ int qeff_compile_check_options(const struct qeff_compile_options *o, struct qeff
 
 	if (!o->model_dir || !*o->model_dir)
 		return qeff_error_set(err, -EINVAL, "no model folder was given");
-	if (!o->output || !*o->output)
+	if ((!o->output || !*o->output) && !o->graph)
 		return qeff_error_set(err, -EINVAL, "no package to write was given");
 	if (o->num_cores > QEFF_COMPILE_MAX_CORES)
 		return qeff_error_set(err, -EINVAL, "num_cores is %u; a card has 1 to %u NSPs",

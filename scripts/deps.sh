@@ -6,7 +6,7 @@ set -eu
 build="gcc libc6-dev pkg-config meson ninja-build protobuf-c-compiler libprotobuf-c-dev libjansson-dev
 libelf-dev zlib1g-dev libutf8proc-dev libpcre2-dev libdrm-dev libkmod-dev libnl-3-dev libnl-genl-3-dev
 libcunit1-dev libyaml-dev libmd-dev"
-check="python3 python3-venv clang lld qemu-user libsimde-dev"
+check="python3 python3-venv clang lld qemu-user libsimde-dev graphviz"
 lint="clang-format clang-tidy cppcheck reuse"
 
 case "${1:-}" in

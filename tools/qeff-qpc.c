@@ -21,16 +21,21 @@ static const char usage[] =
 	"Usage: qeff-qpc info PACKAGE [--json]\n"
 	"       qeff-qpc verify PACKAGE [--json]\n"
 	"       qeff-qpc extract PACKAGE -o DIR [SEGMENT...] [--json]\n"
+	"       qeff-qpc graph PACKAGE|MODEL [--config FILE] [--stage NAME] [--svg OUT]\n"
 	"Looks into a package (.qpc, or a folder with programqpc.bin); needs no card.\n"
 	"\n"
 	"  info      prints segments, bindings, specialisations, needs of the program\n"
 	"  verify    checks every part, and that they agree with each other\n"
 	"  extract   writes segments, all or those named, as files into DIR\n"
+	"  graph     prints the NSPs' program; of a MODEL, its graph at each stage before\n"
 	"\n"
 	"  -o, --output-dir DIR    where extract writes; made if it does not exist\n"
+	"      --config FILE       how MODEL is compiled (qeff-compile --config)\n"
+	"      --stage NAME        one stage only: built, a transform's name, program\n"
+	"      --svg OUT           draws it (by Graphviz's dot), else the last one, into OUT;\n"
+	"                          OUT/ gets a file for each stage\n"
 	"      --json              prints one JSON object\n"
-	"  -h, --help              this page\n"
-	"      --version           prints the version\n"
+	"  -h, --help, --version   this page; the version\n"
 	"\n"
 	"Exit status: 0 if all is well, 1 if the package is not valid or a file cannot be\n"
 	"read or written, 2 if the command line is wrong.\n";
@@ -175,6 +180,7 @@ static int extract(const struct qeff_qpc *qpc, const struct options *options)
 	return ret;
 }
 
+/* Those without a function take more than packages. */
 static const struct command {
 	const char *name;
 	int (*run)(const struct qeff_qpc *qpc, const struct options *options);
@@ -182,6 +188,7 @@ static const struct command {
 	{ "info", info },
 	{ "verify", verify },
 	{ "extract", extract },
+	{ "graph", NULL },
 };
 
 static const struct command *find_command(const char *name)
@@ -203,6 +210,9 @@ static int parse_options(int argc, char **argv, struct options *options)
 {
 	static const struct option longs[] = {
 		{ "output-dir", required_argument, NULL, 'o' },
+		{ "config", required_argument, NULL, 'c' },
+		{ "stage", required_argument, NULL, 's' },
+		{ "svg", required_argument, NULL, 'S' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
@@ -214,6 +224,15 @@ static int parse_options(int argc, char **argv, struct options *options)
 		switch (c) {
 		case 'o':
 			options->output_dir = optarg;
+			break;
+		case 'c':
+			options->config = optarg;
+			break;
+		case 's':
+			options->stage = optarg;
+			break;
+		case 'S':
+			options->svg = optarg;
 			break;
 		case 'j':
 			options->json = true;
@@ -234,11 +253,15 @@ static int parse_options(int argc, char **argv, struct options *options)
 	options->segments = argv + optind + 2;
 	options->num_segments = argc - optind - 2;
 	if (!find_command(options->command))
-		return wrong_usage("expected info, verify or extract");
+		return wrong_usage("expected info, verify, extract or graph");
 	if (!strcmp(options->command, "extract") != (options->output_dir != NULL))
 		return wrong_usage("extract, and only extract, needs -o DIR");
 	if (strcmp(options->command, "extract") && options->num_segments)
 		return wrong_usage("only extract takes names of segments");
+	if (!strcmp(options->command, "graph") ? options->json
+					       : options->config || options->stage || options->svg)
+		return wrong_usage(
+			"--config, --stage and --svg belong to graph, --json to the rest");
 	return -1;
 }
 
@@ -251,6 +274,10 @@ int main(int argc, char **argv)
 
 	if (ret >= 0)
 		return ret;
+	if (!find_command(options.command)->run) {
+		ret = graph(&options);
+		goto out;
+	}
 	if (qeff_qpc_open(options.package, &qpc, &err)) {
 		if (options.json)
 			print_json(json_pack("{s:s, s:b, s:o}", "path", options.package, "valid",
@@ -259,6 +286,7 @@ int main(int argc, char **argv)
 	}
 	ret = find_command(options.command)->run(qpc, &options);
 	qeff_qpc_close(qpc);
+out:
 	if (fflush(stdout) || ferror(stdout))
 		ret = complain("cannot write the result");
 	return ret;

@@ -15,6 +15,9 @@ struct options {
 	const char *output_dir;
 	char **segments;
 	int num_segments;
+	const char *config;
+	const char *stage;
+	const char *svg;
 	bool json;
 };
 
@@ -27,6 +30,8 @@ json_t *number(uint64_t value);
 /* Prints and frees @object; an exit status. */
 int print_json(json_t *object);
 
+/* An exit status. */
+int graph(const struct options *options);
 int info(const struct qeff_qpc *qpc, const struct options *options);
 
 #endif

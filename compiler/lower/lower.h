@@ -127,4 +127,19 @@ int qeff_lower_image(const struct qeff_lowering *lowering, const char *name,
 int qeff_lower_network(const struct qeff_lowering *lowering, const char *name,
 		       struct qeff_bytes *descriptor, struct qeff_error *err);
 
+/**
+ * qeff_lower_describe - an NSP program as text, and as a picture in Graphviz's language
+ * @constants: what the static constants begin with
+ * @readable_bytes: how much of it is there: the program at least
+ * @constants_bytes: how long they are
+ * @text, @dot: the caller frees them; NULL after a failure
+ *
+ * -ENOTSUP if no program of ours stands there, -EINVAL if it is not valid, -ENOMEM.
+ */
+int qeff_lower_describe(const void *constants, uint64_t readable_bytes, uint64_t constants_bytes,
+			char **text, char **dot, struct qeff_error *err);
+/* The same of a lowering. */
+int qeff_lowering_describe(const struct qeff_lowering *lowering, char **text, char **dot,
+			   struct qeff_error *err);
+
 #endif

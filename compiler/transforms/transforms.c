@@ -93,6 +93,11 @@ int qeff_transforms_apply(struct qeff_graph *graph, const struct qeff_transform_
 		if (changes) {
 			applied->transform[applied->count].name = t->name;
 			applied->transform[applied->count++].changes = changes;
+			ret = options->watch
+				      ? options->watch(options->watch_user, t->name, graph, err)
+				      : 0;
+			if (ret)
+				return ret;
 		}
 	}
 	return 0;

@@ -46,14 +46,16 @@ struct qeff_custom_io {
  * @fp16: clamp initialisers to what f16 can hold
  * @data_files: spread large initialisers over ONNX data files
  * @data_file_bytes: of which each holds at most so many; 0: QEfficient's 10 GiB
+ * @watch: is shown the graph behind each transform that changed it, or NULL
+ * @watch_user: handed to @watch
  */
 struct qeff_transform_options {
 	const struct qeff_adapter_pair *adapter_pairs;
 	size_t num_adapter_pairs;
-	bool kv_cache;
-	bool continuous_batching;
 	const struct qeff_lora *loras;
 	size_t num_loras;
+	bool kv_cache;
+	bool continuous_batching;
 	bool comp_ctx_lengths;
 	bool spd;
 	const char *pooling;
@@ -66,6 +68,9 @@ struct qeff_transform_options {
 	bool fp16;
 	bool data_files;
 	uint64_t data_file_bytes;
+	int (*watch)(void *user, const char *name, const struct qeff_graph *graph,
+		     struct qeff_error *err);
+	void *watch_user;
 };
 
 struct qeff_transform {
@@ -114,15 +119,15 @@ int qeff_transform_fold_constants(struct qeff_graph *graph,
 /* -EINVAL for a module that the graph has no fitting weight of. */
 int qeff_transform_lora(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			uint32_t *changes, struct qeff_error *err);
+/* The same, and for one whose weight no single product of tokens uses. */
+int qeff_transform_target_modules(struct qeff_graph *graph,
+				  const struct qeff_transform_options *options, uint32_t *changes,
+				  struct qeff_error *err);
 int qeff_transform_kv_cache(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			    uint32_t *changes, struct qeff_error *err);
 int qeff_transform_spd(struct qeff_graph *graph, const struct qeff_transform_options *options,
 		       uint32_t *changes, struct qeff_error *err);
 int qeff_transform_pooling(struct qeff_graph *graph, const struct qeff_transform_options *options,
-/* The same, and for one whose weight no single product of tokens uses. */
-int qeff_transform_target_modules(struct qeff_graph *graph,
-				  const struct qeff_transform_options *options, uint32_t *changes,
-				  struct qeff_error *err);
 			   uint32_t *changes, struct qeff_error *err);
 /* Marks values; -EINVAL for a name that is no input or output, or two precisions for one. */
 int qeff_transform_custom_io(struct qeff_graph *graph, const struct qeff_transform_options *options,

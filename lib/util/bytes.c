@@ -2,6 +2,8 @@
 /* The growing byte array behind every writer. */
 #include "util/bytes.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static bool reserve(struct qeff_bytes *b, size_t count)
@@ -53,4 +55,32 @@ void qeff_bytes_free(struct qeff_bytes *b)
 {
 	free(b->data);
 	*b = (struct qeff_bytes){ 0 };
+}
+
+void qeff_bytes_printf(struct qeff_bytes *b, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (length > (int)sizeof(text) - 1)
+		length = sizeof(text) - 1;
+	if (length > 0)
+		qeff_bytes_append(b, text, (size_t)length);
+}
+
+char *qeff_bytes_string(struct qeff_bytes *b)
+{
+	char *text = NULL;
+
+	qeff_bytes_u8(b, 0);
+	if (b->failed)
+		qeff_bytes_free(b);
+	else
+		text = (char *)b->data;
+	*b = (struct qeff_bytes){ 0 };
+	return text;
 }

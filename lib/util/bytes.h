@@ -101,6 +101,11 @@ struct qeff_bytes {
 void *qeff_bytes_append(struct qeff_bytes *b, const void *from, size_t count);
 /* Appends zeros until the size is a multiple of @alignment (a power of two). */
 void qeff_bytes_align(struct qeff_bytes *b, size_t alignment);
+/* Appends text, of which one call makes at most 1023 characters, without a NUL. */
+__attribute__((format(printf, 2, 3))) void qeff_bytes_printf(struct qeff_bytes *b,
+							     const char *format, ...);
+/* The bytes as a string, which the caller frees; NULL if memory ran out. @b is empty then. */
+char *qeff_bytes_string(struct qeff_bytes *b);
 void qeff_bytes_free(struct qeff_bytes *b);
 
 static inline void qeff_bytes_u8(struct qeff_bytes *b, uint8_t value)

@@ -148,9 +148,13 @@ struct qeff_compile_numbers {
  *	   number in this list from 1; 0 is the model alone
  * @num_loras: entries of @loras, at most QEFF_COMPILE_MAX_LORAS
  * @onnx_dir: folder that receives the transformed graph as ONNX, or NULL
+ * @graph: called from the calling thread with the graph at each stage, as text for people and as a
+ *	   picture in Graphviz's language: "built", then the name of each transform that changed
+ *	   it, then "program": what the NSPs will run. Or NULL. With it @output may be NULL: then
+ *	   nothing is written
  * @progress: called from the calling thread as work proceeds, or NULL; @done of @total in a unit
  *	      of the stage's own
- * @user: handed to @progress
+ * @user: handed to @graph and @progress
  *
  * Zero everything that should have its default.
  */
@@ -180,12 +184,13 @@ struct qeff_compile_options {
 	bool mxint8_kv_cache;
 	uint32_t num_devices;
 	const char *adapter;
+	const char *const *loras;
+	size_t num_loras;
 	const char *onnx_dir;
+	void (*graph)(void *user, const char *stage, const char *text, const char *dot);
 	void (*progress)(void *user, enum qeff_compile_stage stage, uint64_t done, uint64_t total);
 	void *user;
 };
-	const char *const *loras;
-	size_t num_loras;
 
 struct qeff_compile_config;
 
@@ -299,6 +304,20 @@ struct qeff_compile_summary {
  */
 QEFF_API int qeff_compile(const struct qeff_compile_options *options,
 			  struct qeff_compile_summary *summary, struct qeff_error *err);
+
+/**
+ * qeff_compile_describe_program - what a package's NSPs run, as text and picture
+ * @constants: the package's static constants (segment "constants.bin")
+ * @constants_bytes: how long they are
+ * @text: receives a listing by specialisation and phase; free it with free()
+ * @dot: receives a picture in Graphviz's language; free it with free()
+ * @err: why it failed, or NULL
+ *
+ * Returns 0; -ENOTSUP if there is no program of this compiler's kind; -EINVAL if it is not valid;
+ * -ENOMEM.
+ */
+QEFF_API int qeff_compile_describe_program(const void *constants, uint64_t constants_bytes,
+					   char **text, char **dot, struct qeff_error *err);
 
 /* Frees what it points to and zeroes it. A zeroed summary is fine. */
 QEFF_API void qeff_compile_summary_free(struct qeff_compile_summary *summary);

@@ -54,6 +54,34 @@ cmp "$model/tokenizer.json" "$dir/parts/tokenizer.json"
 cp "$package" "$dir/parts/programqpc.bin"
 expect 0 "$qpc" verify "$dir/parts"
 
+# the graph at each stage, and the program, which is the same from the package
+expect 0 "$qpc" graph "$model"
+says "^== built$" out
+says "^== Pooling$" out
+says "^== program$" out
+sed -n '/^== program$/,$p' "$dir/out" >"$dir/program"
+[ "$(grep -c '^input ' "$dir/out")" -ge 2 ] || fail "no inputs in: $(cat "$dir/out")"
+expect 0 "$qpc" graph "$package"
+cmp "$dir/out" "$dir/program" || fail "the package has another program than its model"
+says "MATMUL .*query.*weights 128 x 128 f32" out
+expect 0 "$qpc" graph "$model" --stage built
+says "^output last_hidden_state" out
+expect 1 "$qpc" graph "$model" --stage Nothing
+says 'no stage "Nothing"' err
+expect 1 "$qpc" graph "$dir/cut.qpc"
+expect 2 "$qpc" graph "$package" --json
+expect 2 "$qpc" info "$package" --svg "$dir/x.svg"
+if command -v dot >/dev/null; then
+    expect 0 "$qpc" graph "$package" --svg "$dir/program.svg"
+    grep -q "<svg" "$dir/program.svg" || fail "no picture"
+    expect 0 "$qpc" graph "$model" --svg "$dir/pictures/"
+    [ -s "$dir/pictures/01-built.svg" ] || fail "pictures: $(ls "$dir/pictures")"
+    [ "$(ls "$dir/pictures" | grep -c -v '\.svg$')" -eq 0 ] || fail "left over: $(ls "$dir/pictures")"
+else
+    expect 1 env PATH=/nonexistent "$qpc" graph "$package" --svg "$dir/program.svg"
+    says "graphviz" err
+fi
+
 head -c 3000000 "$package" >"$dir/cut.qpc"
 expect 1 "$qpc" verify "$dir/cut.qpc"
 says "cut.qpc: .*truncated" err
