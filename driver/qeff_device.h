@@ -244,6 +244,8 @@ extern unsigned int qeff_poll_interval_us;
 extern unsigned int qeff_timesync_ms;
 
 void qeff_device_online(struct qeff_device *qdev, u32 epoch);
+void qeff_device_stop(struct qeff_device *qdev);
+bool qeff_device_back(struct qeff_device *qdev);
 void qeff_device_offline(struct qeff_device *qdev);
 void qeff_device_quiet(struct qeff_device *qdev);
 void qeff_device_request_reset(struct qeff_device *qdev, const char *why);
@@ -340,6 +342,10 @@ bool qeff_queue_seen(struct qeff_dbc *dbc);
 int qeff_irq_request(struct qeff_device *qdev);
 void qeff_irq_start_polling(struct qeff_dbc *dbc);
 void qeff_irq_poll_work(struct work_struct *work);
+
+/* qeff_power.c */
+extern const struct pci_error_handlers qeff_err_handler;
+extern const struct dev_pm_ops qeff_pm_ops;
 
 /* qeff_netlink.c */
 int qeff_netlink_init(void);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One exchange with the card's firmware, shared by the two files that make it: qeff_transaction.c
- * says what is in the messages, qeff_control.c gets them across.
+ * One exchange with the card's firmware, shared by the files that make it: qeff_transaction.c
+ * says what is in the messages, qeff_pin.c holds the memory that they show, qeff_exchange.c gets
+ * them across.
  *
  * An exchange belongs to the thread that waits for it, or, when that gave up, to the list of those
  * whose reply is awaited: then the late reply is worked off by exchange.work. Memory that the card
@@ -78,16 +79,23 @@ struct qeff_exchange {
 	u16 major, minor;
 };
 
+/* Once they are validated. */
+#define qeff_for_each_user_trans(ex, hdr, at)                                                      \
+	for ((at) = 0; (at) < (ex)->buf_len && ((hdr) = (void *)((ex)->buf + (at)), true);         \
+	     (at) += (hdr)->len)
+
 /* qeff_transaction.c */
 int qeff_exchange_validate(struct qeff_exchange *ex);
-int qeff_exchange_pin(struct qeff_exchange *ex);
 int qeff_exchange_encode(struct qeff_exchange *ex, struct qeff_msg *msg);
 int qeff_exchange_decode(struct qeff_exchange *ex);
 int qeff_exchange_continued(struct qeff_exchange *ex);
+u32 qeff_crc(u32 crc, const void *data, size_t bytes);
+
+/* qeff_pin.c */
+int qeff_exchange_pin(struct qeff_exchange *ex);
 void qeff_exchange_unmap(struct qeff_exchange *ex);
 void qeff_exchange_unpin(struct qeff_exchange *ex);
 void qeff_exchange_drop_ring(struct qeff_exchange *ex);
-u32 qeff_crc(u32 crc, const void *data, size_t bytes);
 
 /* qeff_exchange.c */
 struct qeff_exchange *qeff_exchange_new(struct qeff_device *qdev, struct qeff_user *user);

@@ -55,10 +55,10 @@ echo "qaic: $from"
 echo
 echo "| feature | qeff | qaic |"
 echo "|---|---|---|"
-row "PCI, node, users, reset, power" qeff_drv.c qaic_drv.c
+row "PCI, node, users, reset, power" "qeff_drv.c qeff_power.c" qaic_drv.c
 row "MHI controller and its channels" qeff_mhi.c "mhi_controller.c mhi_controller.h"
 row "firmware over Sahara" qeff_sahara.c "sahara.c sahara.h"
-row "control messages" "qeff_control.c qeff_exchange.c qeff_exchange.h qeff_transaction.c" qaic_control.c
+row "control messages" "qeff_control.c qeff_exchange.c qeff_exchange.h qeff_transaction.c qeff_pin.c" qaic_control.c
 row "buffers, slices, channels, queues" "qeff_gem.c qeff_slice.c qeff_dbc.c qeff_queue.c qeff_irq.c" "qaic_data.c qaic_sysfs.c"
 row "restart of a subsystem" qeff_ssr.c "qaic_ssr.c qaic_ssr.h"
 row "errors (RAS)" qeff_ras.c "qaic_ras.c qaic_ras.h"
