@@ -187,7 +187,8 @@ struct qeff_lowering {
 	uint32_t num_instructions;
 	struct qeff_nsp_instruction *instructions;
 
-	/* DDR: the buffer of inputs [0, in_bytes), the buffer of outputs, state, arena. */
+	/* DDR: the buffer of inputs [0, in_bytes), that of outputs (statistics first), state,
+	 * arena. */
 	uint64_t in_bytes;
 	uint64_t out_offset, out_bytes;
 	uint64_t state_offset, arena_offset, ddr_bytes;

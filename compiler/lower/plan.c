@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Addresses in DDR: the two DMA buffers first (inputs behind the control buffer; outputs with the
- * statistics at their end), then retained state, then the arena. In the arena the largest tensors
+ * Addresses in DDR: the two DMA buffers first (inputs behind the control buffer, outputs behind the
+ * statistics), then retained state, then the arena. In the arena the largest tensors
  * go first, each to the lowest place that no tensor alive at the same time holds; every
  * specialisation uses the same arena.
  */
@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 static uint64_t align_up(uint64_t value, uint64_t alignment)
 {
@@ -96,16 +97,29 @@ static int plan_arena(struct lower_spec *spec, struct qeff_error *err)
 	return 0;
 }
 
-/* Inputs or outputs one behind the other from @offset on; returns the end. */
+/* Whether specialisations differ in the binding's shape. */
+static bool varies(const struct qeff_lowering *l, const struct lower_binding *binding)
+{
+	for (uint32_t s = 1; s < l->num_specs; s++)
+		if (memcmp(binding->dims[s], binding->dims[0], sizeof(*binding->dims)))
+			return true;
+	return false;
+}
+
+/* Inputs or outputs one behind the other from @offset on; returns the end. The end of a buffer need
+ * not move where a specialisation does not use it, so what varies stands there. */
 static uint64_t plan_bindings(struct qeff_lowering *l, bool outputs, uint64_t offset)
 {
-	for (uint32_t i = 0; i < l->num_bindings; i++) {
-		struct lower_binding *binding = &l->bindings[i];
+	for (int varying = 0; varying <= 1; varying++) {
+		for (uint32_t i = 0; i < l->num_bindings; i++) {
+			struct lower_binding *binding = &l->bindings[i];
 
-		if (binding->is_output != outputs || binding->state != LOWER_NONE)
-			continue;
-		binding->offset = align_up(offset, LOWER_BINDING_ALIGNMENT);
-		offset = binding->offset + binding->bytes;
+			if (binding->is_output != outputs || binding->state != LOWER_NONE ||
+			    varies(l, binding) != varying)
+				continue;
+			binding->offset = align_up(offset, LOWER_BINDING_ALIGNMENT);
+			offset = binding->offset + binding->bytes;
+		}
 	}
 	return offset;
 }
@@ -142,8 +156,8 @@ int qeff_lower_plan(struct qeff_lowering *l, struct qeff_error *err)
 	}
 	l->in_bytes = plan_bindings(l, false, sizeof(struct qeff_nsp_control));
 	l->out_offset = align_up(l->in_bytes, LOWER_TENSOR_ALIGNMENT);
-	offset = align_up(plan_bindings(l, true, l->out_offset), LOWER_BINDING_ALIGNMENT);
-	l->out_bytes = offset + sizeof(struct qeff_nsp_stats) - l->out_offset;
+	l->out_bytes = plan_bindings(l, true, l->out_offset + sizeof(struct qeff_nsp_stats)) -
+		       l->out_offset;
 	rc = check_buffer(l, false, l->in_bytes, err);
 	if (!rc)
 		rc = check_buffer(l, true, l->out_bytes, err);

@@ -321,7 +321,7 @@ int qeff_lower_tables(struct qeff_lowering *l, struct qeff_error *err)
 		.version_major = QEFF_NSP_VERSION_MAJOR,
 		.version_minor = QEFF_NSP_VERSION_MINOR,
 		.ddr_bytes = l->ddr_bytes,
-		.stats = l->out_offset + l->out_bytes - sizeof(struct qeff_nsp_stats),
+		.stats = l->out_offset,
 		.state_offset = l->state_offset,
 		.arena_offset = l->arena_offset,
 		.nsps = l->num_nsps,

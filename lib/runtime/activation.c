@@ -104,9 +104,7 @@ void qeff_activation_put(struct qeff_activation *activation)
 		return;
 	qeff_program_unload(activation->program);
 	pthread_mutex_destroy(&activation->lock);
-	free(activation->transfers);
-	free(activation->slices);
-	free(activation->places);
+	qeff_activation_free_slices(activation);
 	free(activation);
 }
 

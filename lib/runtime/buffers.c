@@ -26,6 +26,8 @@ static int create_buffer(struct qeff_slot *slot, struct qeff_activation *activat
 	slot->maps[i] = map;
 	slot->entries[i] = (struct qaic_execute_entry){ .handle = slot->handles[i],
 							.dir = transfer->direction };
+	slot->partial[i] = (struct qaic_partial_execute_entry){ .handle = slot->handles[i],
+								.dir = transfer->direction };
 	return transport->ops->slice(
 		transport, slot->handles[i], activation->nnc.dbc_id, transfer->direction,
 		activation->slices + transfer->first_slice, transfer->num_slices, err);
@@ -58,7 +60,8 @@ int qeff_slot_create_buffers(struct qeff_slot *slot, struct qeff_activation *act
 	slot->handles = calloc(count, sizeof(*slot->handles));
 	slot->maps = calloc(count, sizeof(*slot->maps));
 	slot->entries = calloc(count, sizeof(*slot->entries));
-	if (!slot->handles || !slot->maps || !slot->entries)
+	slot->partial = calloc(count, sizeof(*slot->partial));
+	if (!slot->handles || !slot->maps || !slot->entries || !slot->partial)
 		return qeff_error_set(err, -ENOMEM, "no memory for the buffers of an inference");
 	for (uint32_t i = 0; i < count; i++) {
 		ret = create_buffer(slot, activation, i, err);
@@ -66,6 +69,7 @@ int qeff_slot_create_buffers(struct qeff_slot *slot, struct qeff_activation *act
 			return ret;
 	}
 	write_partial_headers(slot, activation);
+	qeff_slot_measure(slot);
 	return 0;
 }
 
@@ -78,6 +82,7 @@ void qeff_slot_free_buffers(struct qeff_slot *slot, struct qeff_activation *acti
 	free(slot->handles);
 	free(slot->maps);
 	free(slot->entries);
+	free(slot->partial);
 }
 
 void *qeff_slot_data(const struct qeff_slot *slot, uint32_t binding)
@@ -107,5 +112,12 @@ int qeff_slot_select(struct qeff_slot *slot, uint32_t specialisation)
 		return -EOPNOTSUPP;
 	}
 	slot->specialisation = specialisation;
+	qeff_slot_measure(slot);
 	return 0;
+}
+
+void qeff_slot_skip_outputs(struct qeff_slot *slot, bool skip)
+{
+	slot->skips_outputs = skip;
+	qeff_slot_measure(slot);
 }

@@ -51,7 +51,7 @@ static uint64_t activation_bytes(const struct qeff_loaded_program *program)
 			      program->metadata->dynamic_shared_ddr_bytes);
 }
 
-static int find_control(const struct qeff_network *network)
+int qeff_network_control(const struct qeff_network *network)
 {
 	for (uint32_t i = 0; i < network->num_inputs; i++) {
 		const struct qeff_binding *binding = &network->bindings[i];
@@ -189,8 +189,7 @@ static int read_package(struct qeff_loaded_program *program, struct qeff_error *
 	ret = qeff_qpc_constants(program->qpc, &program->constants, err);
 	if (ret)
 		return ret;
-	program->control = find_control(program->network);
-	program->reports = qeff_stats_present(program);
+	program->control = qeff_network_control(program->network);
 	return check_bindings(program, err);
 }
 

@@ -521,8 +521,13 @@ static int execute(struct qeff_slot *slot, uint64_t *completions, struct qeff_er
 	*completions = queue->completions;
 	pthread_mutex_unlock(&queue->lock);
 	slot->completion.submitted_ns = now_ns();
-	ret = transport->ops->execute(transport, activation->nnc.dbc_id, slot->entries,
-				      activation->num_transfers, err);
+	if (slot->is_partial)
+		ret = transport->ops->execute_partial(transport, activation->nnc.dbc_id,
+						      slot->partial, activation->num_transfers,
+						      err);
+	else
+		ret = transport->ops->execute(transport, activation->nnc.dbc_id, slot->entries,
+					      activation->num_transfers, err);
 	if (!ret) {
 		pthread_mutex_lock(&queue->lock);
 		slot->state = QEFF_SLOT_FLYING;

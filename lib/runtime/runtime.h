@@ -29,7 +29,6 @@
  * @constants_id, @elf_id: the card's numbers, valid if @has_constants, @has_elf
  * @lent: the transport has been promised the constants
  * @control: number of the binding that selects the specialisation, or -1
- * @reports: the statistics buffer of an inference is laid out as struct qeff_nsp_stats
  * @lock: guards what follows
  * @nsps, @ddr_bytes: what all activations take together
  */
@@ -47,7 +46,6 @@ struct qeff_loaded_program {
 	bool has_constants, has_elf;
 	bool lent;
 	int control;
-	bool reports;
 	struct qeff_state_program *state;
 	pthread_mutex_t lock;
 	uint32_t nsps;
@@ -56,6 +54,9 @@ struct qeff_loaded_program {
 
 /* One more owner; each of them ends with qeff_program_unload(). */
 struct qeff_loaded_program *qeff_program_ref(struct qeff_loaded_program *program);
+
+/* The number of the binding that selects the specialisation, or -1. */
+int qeff_network_control(const struct qeff_network *network);
 
 /* Adds (or takes away) what an activation takes, and publishes it. */
 void qeff_program_account(struct qeff_loaded_program *program, int32_t nsps, int64_t ddr_bytes);
@@ -87,6 +88,8 @@ struct qeff_place {
  * @transfers: in the order in which they are executed
  * @slices: of all transfers, one after the other
  * @places: of every binding
+ * @report: where the NSPs put struct qeff_nsp_stats; its transfer is UINT32_MAX if they do not
+ * @needed: of every specialisation, how much of each transfer has to move; NULL: always all of it
  * @lock: guards what follows
  * @has_queue: a queue is open
  * @ended: the card has been told; set under the lock, read anywhere
@@ -100,6 +103,8 @@ struct qeff_activation {
 	uint32_t num_transfers;
 	struct qaic_attach_slice_entry *slices;
 	struct qeff_place *places;
+	struct qeff_place report;
+	uint64_t *needed;
 	pthread_mutex_t lock;
 	bool has_queue;
 	atomic_bool ended;
@@ -111,8 +116,16 @@ void qeff_activation_put(struct qeff_activation *activation);
 /* Tells the card that the activation is over, once; whatever still runs is cancelled. */
 void qeff_activation_abandon(struct qeff_activation *activation);
 
-/* slices.c: from the metadata's DMA requests to @transfers, @slices and @places. */
+/* slices.c: from the metadata's DMA requests to @transfers, @slices, @places, @report and @needed;
+ * frees also what creation left unfinished. */
 int qeff_activation_make_slices(struct qeff_activation *activation, struct qeff_error *err);
+void qeff_activation_free_slices(struct qeff_activation *activation);
+
+/* partial.c: fills @needed; how much of @transfer has to move in specialisation @spec, with
+ * @outputs or only with what the NSPs report. */
+int qeff_activation_measure(struct qeff_activation *activation, struct qeff_error *err);
+uint64_t qeff_activation_needed(const struct qeff_activation *activation, uint32_t spec,
+				bool outputs, uint32_t transfer);
 
 enum qeff_slot_state {
 	QEFF_SLOT_FREE,
@@ -124,6 +137,8 @@ enum qeff_slot_state {
 /**
  * struct qeff_slot - see <qeff/queue.h>
  * @handles, @maps, @entries: of each transfer
+ * @partial: likewise, for an execution in which @is_partial: a transfer is shorter than its buffer
+ * @skips_outputs: nobody wants them
  * @next: in the list of slots that fly or are done
  */
 struct qeff_slot {
@@ -134,6 +149,9 @@ struct qeff_slot {
 	uint32_t *handles;
 	uint8_t **maps;
 	struct qaic_execute_entry *entries;
+	struct qaic_partial_execute_entry *partial;
+	bool is_partial;
+	bool skips_outputs;
 	enum qeff_slot_state state;
 	struct qeff_slot *next;
 	struct qeff_completion completion;
@@ -145,9 +163,12 @@ int qeff_slot_create_buffers(struct qeff_slot *slot, struct qeff_activation *act
 void qeff_slot_free_buffers(struct qeff_slot *slot, struct qeff_activation *activation);
 struct qeff_activation *qeff_slot_activation(const struct qeff_slot *slot);
 
-/* stats.c: whether packages of this network report; what an inference reported: fills @stats and,
- * if the NSPs met a fault, @err. */
-bool qeff_stats_present(const struct qeff_loaded_program *program);
+/* partial.c: how much the slot's next inferences move. */
+void qeff_slot_measure(struct qeff_slot *slot);
+
+/* stats.c: where in the descriptor's statistics buffer the NSPs report, false if they do not; what
+ * an inference reported: fills @stats and, if the NSPs met a fault, @err. */
+bool qeff_stats_find(const struct qeff_loaded_program *program, uint64_t *offset);
 int qeff_stats_read(const struct qeff_slot *slot, struct qeff_inference_stats *stats,
 		    struct qeff_error *err);
 

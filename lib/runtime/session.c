@@ -239,7 +239,7 @@ static void add_stats(struct qeff_inference_stats *total, const struct qeff_infe
 	}
 }
 
-int qeff_session_run(struct qeff_session *session, struct qeff_error *err)
+static int run(struct qeff_session *session, bool outputs, struct qeff_error *err)
 {
 	struct qeff_completion completion;
 	uint32_t specialisation;
@@ -258,6 +258,7 @@ int qeff_session_run(struct qeff_session *session, struct qeff_error *err)
 				      "%s was not made by this compiler: only its first "
 				      "specialisation can be run",
 				      qeff_qpc_path(qeff_session_qpc(session)));
+	qeff_slot_skip_outputs(session->slot, !outputs);
 	ret = qeff_queue_submit(session->slot, NULL, -1, err);
 	if (ret)
 		return ret;
@@ -269,8 +270,18 @@ int qeff_session_run(struct qeff_session *session, struct qeff_error *err)
 	session->specialisation = specialisation;
 	session->last = completion.stats;
 	add_stats(&session->total, &completion.stats);
-	session->ran = true;
+	session->ran = outputs;
 	return 0;
+}
+
+int qeff_session_run(struct qeff_session *session, struct qeff_error *err)
+{
+	return run(session, true, err);
+}
+
+int qeff_session_advance(struct qeff_session *session, struct qeff_error *err)
+{
+	return run(session, false, err);
 }
 
 int qeff_session_output(struct qeff_session *session, const char *name, struct qeff_tensor *tensor,
@@ -283,7 +294,11 @@ int qeff_session_output(struct qeff_session *session, const char *name, struct q
 	if (i < 0)
 		return i;
 	if (!session->ran)
-		return qeff_error_set(err, -ENODATA, "%.100s: no inference has succeeded", name);
+		return qeff_error_set(
+			err, -ENODATA,
+			"%.100s: outputs are there after an inference that succeeded and was "
+			"asked for them",
+			name);
 	shape = qeff_network_shape(session->network, session->specialisation, (uint32_t)i);
 	fill_tensor(session, (uint32_t)i, shape->dims, shape->num_dims, tensor);
 	return 0;

@@ -223,6 +223,15 @@ static int place_bindings(struct qeff_activation *activation, const uint32_t *tr
 	return place_partial(activation, err);
 }
 
+static void place_report(struct qeff_activation *activation, const uint32_t *transfer_of)
+{
+	struct qeff_place *report = &activation->report;
+
+	report->transfer = NO_TRANSFER;
+	if (qeff_stats_find(activation->program, &report->offset))
+		report->transfer = transfer_of[activation->program->network->stats_buffer];
+}
+
 int qeff_activation_make_slices(struct qeff_activation *activation, struct qeff_error *err)
 {
 	const struct qeff_loaded_program *program = activation->program;
@@ -254,6 +263,18 @@ int qeff_activation_make_slices(struct qeff_activation *activation, struct qeff_
 	ret = make_transfers(activation, transfer_of, err);
 	if (!ret)
 		ret = place_bindings(activation, transfer_of, err);
+	if (!ret) {
+		place_report(activation, transfer_of);
+		ret = qeff_activation_measure(activation, err);
+	}
 	free(transfer_of);
 	return ret;
+}
+
+void qeff_activation_free_slices(struct qeff_activation *activation)
+{
+	free(activation->transfers);
+	free(activation->slices);
+	free(activation->places);
+	free(activation->needed);
 }

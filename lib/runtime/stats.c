@@ -15,17 +15,6 @@
 
 #define STATS_VERSION 1
 
-bool qeff_stats_present(const struct qeff_loaded_program *program)
-{
-	const struct qeff_network *network = program->network;
-	const struct qeff_dma_buffer *buffer;
-
-	if (program->control < 0 || network->stats_buffer >= network->num_dma_buffers)
-		return false;
-	buffer = &network->dma_buffers[network->stats_buffer];
-	return buffer->is_output && buffer->size_bytes >= sizeof(struct qeff_nsp_stats);
-}
-
 /* ---- looking things up in the program ---- */
 
 /* @count entries of @size bytes at @offset of the program, or NULL if they are not all there. */
@@ -48,6 +37,29 @@ static const struct qeff_nsp_header *program_header(const struct qeff_constants 
 	    header->version_major != QEFF_NSP_VERSION_MAJOR)
 		return NULL;
 	return header;
+}
+
+bool qeff_stats_find(const struct qeff_loaded_program *program, uint64_t *offset)
+{
+	const struct qeff_nsp_header *header = program_header(&program->constants);
+	const struct qeff_metadata *metadata = program->metadata;
+
+	if (program->control < 0 || !header)
+		return false;
+	for (uint32_t i = 0; i < metadata->num_dma_requests; i++) {
+		const struct qeff_md_dma_request *request = &metadata->dma_requests[i];
+
+		if (request->buffer == program->network->stats_buffer &&
+		    request->direction == QEFF_MD_FROM_DEVICE &&
+		    request->device_space == QEFF_MD_SPACE_DDR &&
+		    header->stats >= request->device_offset &&
+		    qeff_range_valid(header->stats - request->device_offset,
+				     sizeof(struct qeff_nsp_stats), request->size_bytes)) {
+			*offset = request->host_offset + header->stats - request->device_offset;
+			return true;
+		}
+	}
+	return false;
 }
 
 static const struct qeff_nsp_op *find_op(const struct qeff_constants *constants, uint32_t index)
@@ -163,28 +175,15 @@ static int fault_sentence(const struct qeff_slot *slot, const struct qeff_nsp_st
 	}
 }
 
-static const void *report_of(const struct qeff_slot *slot)
-{
-	const struct qeff_activation *activation = qeff_slot_activation(slot);
-	const struct qeff_network *network = activation->program->network;
-
-	for (uint32_t i = 0; i < activation->num_transfers; i++)
-		if (activation->transfers[i].buffer == network->stats_buffer)
-			return slot->maps[i] + activation->transfers[i].size_bytes -
-			       sizeof(struct qeff_nsp_stats);
-	return NULL;
-}
-
 int qeff_stats_read(const struct qeff_slot *slot, struct qeff_inference_stats *stats,
 		    struct qeff_error *err)
 {
-	const struct qeff_loaded_program *program = qeff_slot_activation(slot)->program;
-	const void *at = program->reports ? report_of(slot) : NULL;
+	const struct qeff_place *place = &qeff_slot_activation(slot)->report;
 	struct qeff_nsp_stats report;
 
-	if (!at)
+	if (place->transfer == UINT32_MAX)
 		return 0;
-	memcpy(&report, at, sizeof(report));
+	memcpy(&report, slot->maps[place->transfer] + place->offset, sizeof(report));
 	if (report.version != STATS_VERSION || !report.nsps || report.nsps > QEFF_NSP_MAX_NSPS)
 		return 0; /* another producer's */
 	stats->inferences = 1;

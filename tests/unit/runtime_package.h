@@ -25,27 +25,34 @@
 #define PACKAGE_SEQ	  4
 
 /* Where things lie in device memory: the input buffer, then the output buffer, then the rest. */
-#define PACKAGE_CONTROL	     0
-#define PACKAGE_IDS	     64
-#define PACKAGE_POSITION_IDS 128
-#define PACKAGE_INPUT_BYTES  192
-#define PACKAGE_FEATURES     256
-#define PACKAGE_STATS	     (PACKAGE_FEATURES + PACKAGE_SEQ * PACKAGE_WIDTH * 4)
-#define PACKAGE_OUTPUT_BYTES (PACKAGE_STATS + (int)sizeof(struct qeff_nsp_stats) - PACKAGE_FEATURES)
-#define PACKAGE_STATE	     4096
-#define PACKAGE_ARENA	     4096
-#define PACKAGE_DDR_BYTES    8192
+#define PACKAGE_CONTROL	      0
+#define PACKAGE_IDS	      64
+#define PACKAGE_POSITION_IDS  128
+#define PACKAGE_INPUT_BYTES   192
+#define PACKAGE_OUTPUT	      256
+#define PACKAGE_STATS	      PACKAGE_OUTPUT
+#define PACKAGE_STATS_BYTES   ((int)sizeof(struct qeff_nsp_stats))
+#define PACKAGE_FEATURES      (PACKAGE_STATS + PACKAGE_STATS_BYTES)
+#define PACKAGE_FEATURE_BYTES (PACKAGE_SEQ * PACKAGE_WIDTH * 4)
+#define PACKAGE_OUTPUT_BYTES  (PACKAGE_STATS_BYTES + PACKAGE_FEATURE_BYTES)
+#define PACKAGE_STATE	      4096
+#define PACKAGE_ARENA	      4096
+#define PACKAGE_DDR_BYTES     8192
 
 /**
  * struct package_options - how it deviates from a good one
  * @never_ends: outputs wait for a semaphore's value that never comes
  * @no_control: the control input has another name
  * @no_op: nothing is done but counting the rows; outputs stay what they were
+ * @stats_last: the statistics stand behind the output, not before it
+ * @two_requests: statistics and output come in DMA requests of their own
  */
 struct package_options {
 	bool never_ends;
 	bool no_control;
 	bool no_op;
+	bool stats_last;
+	bool two_requests;
 };
 
 /* ---- the program ---- */
@@ -172,6 +179,12 @@ static inline void package_leave_rows(struct package_program *p)
 	memcpy(p->tile_index, (uint32_t[]){ 0, 1, 2, 2, 2, 2 }, 6 * sizeof(uint32_t));
 }
 
+static inline void package_stats_last(struct package_program *p)
+{
+	p->header.stats = PACKAGE_OUTPUT + PACKAGE_FEATURE_BYTES;
+	p->ops[2].out.at = p->ops[5].out.at = QEFF_NSP_REF(QEFF_NSP_DDR, PACKAGE_OUTPUT);
+}
+
 /* ---- what the host and the QSM read ---- */
 
 static inline int package_metadata(const struct package_options *options, struct qeff_bytes *elf,
@@ -198,7 +211,8 @@ static inline int package_metadata(const struct package_options *options, struct
 	};
 	const struct qeff_md_doorbell_op in_bell = { .offset = 0, .data = 1, .size_code = 2 };
 	const struct qeff_md_doorbell_op out_bell = { .offset = 4, .data = 1, .size_code = 2 };
-	const struct qeff_md_dma_request requests[2] = {
+	const bool two = options->two_requests;
+	const struct qeff_md_dma_request requests[3] = {
 		{ .size_bytes = PACKAGE_INPUT_BYTES,
 		  .buffer = 0,
 		  .device_space = QEFF_MD_SPACE_DDR,
@@ -209,15 +223,27 @@ static inline int package_metadata(const struct package_options *options, struct
 		  .semaphore_ops = in_ops,
 		  .num_doorbell_ops = 1,
 		  .doorbell_ops = &in_bell },
-		{ .device_offset = PACKAGE_FEATURES,
-		  .size_bytes = PACKAGE_OUTPUT_BYTES,
+		{ .device_offset = PACKAGE_OUTPUT,
+		  .size_bytes = two ? PACKAGE_STATS_BYTES : PACKAGE_OUTPUT_BYTES,
 		  .buffer = 1,
 		  .device_space = QEFF_MD_SPACE_DDR,
 		  .direction = QEFF_MD_FROM_DEVICE,
 		  .port = QEFF_MD_PORT_USER_OUTPUT,
 		  .transaction = QEFF_MD_NO_TRANSACTION,
-		  .num_semaphore_ops = 2,
+		  .num_semaphore_ops = two ? 1 : 2,
 		  .semaphore_ops = out_ops,
+		  .num_doorbell_ops = two ? 0 : 1,
+		  .doorbell_ops = &out_bell },
+		{ .host_offset = PACKAGE_STATS_BYTES,
+		  .device_offset = PACKAGE_FEATURES,
+		  .size_bytes = PACKAGE_FEATURE_BYTES,
+		  .buffer = 1,
+		  .device_space = QEFF_MD_SPACE_DDR,
+		  .direction = QEFF_MD_FROM_DEVICE,
+		  .port = QEFF_MD_PORT_USER_OUTPUT,
+		  .transaction = QEFF_MD_NO_TRANSACTION,
+		  .num_semaphore_ops = 1,
+		  .semaphore_ops = &out_ops[1],
 		  .num_doorbell_ops = 1,
 		  .doorbell_ops = &out_bell },
 	};
@@ -240,7 +266,7 @@ static inline int package_metadata(const struct package_options *options, struct
 		.semaphore_init = semaphores,
 		.l2tcm_init_bytes = sizeof(l2tcm),
 		.l2tcm_init = l2tcm,
-		.num_dma_requests = 2,
+		.num_dma_requests = two ? 3 : 2,
 		.dma_requests = requests,
 		.num_nsp_multicast = PACKAGE_NSPS,
 		.nsp_multicast = tables,
@@ -282,7 +308,10 @@ static inline int package_network(const struct package_options *options, struct 
 		{ .name = "position_ids", .dma_offset = PACKAGE_POSITION_IDS },
 		{ .name = "past_key.0", .is_retained = true, .dma_buffer = QEFF_NO_DMA_BUFFER },
 		{ .name = options->no_control ? "other.control" : QEFF_NSP_CONTROL_NAME },
-		{ .name = "features", .is_output = true, .dma_buffer = 1 },
+		{ .name = "features",
+		  .is_output = true,
+		  .dma_buffer = 1,
+		  .dma_offset = options->stats_last ? 0 : PACKAGE_STATS_BYTES },
 		{ .name = "past_key.0_RetainedState",
 		  .is_output = true,
 		  .is_retained = true,
@@ -340,6 +369,8 @@ static inline bool package_make(const char *path, const struct package_options *
 	package_program(program);
 	if (options->no_op)
 		package_leave_rows(program);
+	if (options->stats_last)
+		package_stats_last(program);
 	ret = package_metadata(options, &elf, &err);
 	if (!ret)
 		ret = package_network(options, &network, &err);

@@ -167,6 +167,7 @@ static struct bare *make_bare(const struct qeff_md_dma_request *requests, uint32
 	b->program.qpc = qpc;
 	b->program.network = &b->network;
 	b->program.metadata = &b->metadata;
+	b->program.control = -1;
 	b->activation.program = &b->program;
 	b->activation.nnc = (struct qeff_nnc_activation){ .dbc_id = 3,
 							  .ddr_base = 0x100000000,
@@ -178,9 +179,7 @@ static struct bare *make_bare(const struct qeff_md_dma_request *requests, uint32
 static void free_bare(struct bare *b)
 {
 	qeff_qpc_close((struct qeff_qpc *)b->program.qpc);
-	free(b->activation.transfers);
-	free(b->activation.slices);
-	free(b->activation.places);
+	qeff_activation_free_slices(&b->activation);
 	free(b);
 }
 

@@ -153,6 +153,16 @@ QEFF_API void *qeff_slot_data(const struct qeff_slot *slot, uint32_t binding);
 QEFF_API int qeff_slot_select(struct qeff_slot *slot, uint32_t specialisation);
 
 /**
+ * qeff_slot_skip_outputs - say whether the outputs of the slot's next inferences are wanted
+ * @slot: the slot
+ * @skip: they are not; a slot begins with false
+ *
+ * Outputs that are skipped need not cross the bus, and hold anything afterwards. State on the card
+ * and what it reports of the inference are as ever. For the parts of a long prompt.
+ */
+QEFF_API void qeff_slot_skip_outputs(struct qeff_slot *slot, bool skip);
+
+/**
  * qeff_queue_submit - run an inference
  * @slot: an acquired or completed slot of the queue
  * @cookie: comes back with the completion

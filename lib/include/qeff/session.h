@@ -150,6 +150,15 @@ QEFF_API int qeff_session_set_input(struct qeff_session *session, const char *na
 QEFF_API int qeff_session_run(struct qeff_session *session, struct qeff_error *err);
 
 /**
+ * qeff_session_advance - run one inference for what it does to the state on the card alone
+ * @session: the session
+ * @err: why it failed, or NULL
+ *
+ * As qeff_session_run(), but the outputs need not cross the bus, and there are none to be had.
+ */
+QEFF_API int qeff_session_advance(struct qeff_session *session, struct qeff_error *err);
+
+/**
  * qeff_session_output - an output of the last inference
  * @session: the session
  * @name: name of the output
@@ -158,7 +167,7 @@ QEFF_API int qeff_session_run(struct qeff_session *session, struct qeff_error *e
  * @err: why it failed, or NULL
  *
  * Returns 0; -ENOENT if there is no such output; -EINVAL if it is retained state; -ENODATA if no
- * inference has succeeded since the last failure.
+ * inference has succeeded since the last failure, or the last one was qeff_session_advance().
  */
 QEFF_API int qeff_session_output(struct qeff_session *session, const char *name,
 				 struct qeff_tensor *tensor, struct qeff_error *err);

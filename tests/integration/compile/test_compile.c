@@ -221,7 +221,7 @@ static void a_decoder_by_default(void)
 	CU_ASSERT(binding(network, "past_key.0_RetainedState", &at)->is_retained);
 	binding(network, "logits", &at);
 	CU_ASSERT_STRING_EQUAL(shape(network, 0, at), "[1,1,2048]");
-	/* One buffer in, control first; one out, statistics last. */
+	/* One buffer in, control first; one out, statistics first. */
 	b = binding(network, "qeff.control", &at);
 	CU_ASSERT_EQUAL(at, network->num_inputs - 1);
 	CU_ASSERT_EQUAL(b->dma_offset, 0);
@@ -229,6 +229,7 @@ static void a_decoder_by_default(void)
 	CU_ASSERT_EQUAL(network->num_dma_buffers, 2);
 	CU_ASSERT_EQUAL(network->dma_buffers[0].size_bytes, 64 + 2 * 256);
 	CU_ASSERT_EQUAL(network->dma_buffers[1].size_bytes, 2048 * 4 + 64 + 16 * 16);
+	CU_ASSERT_EQUAL(binding(network, "logits", &at)->dma_offset, 64 + 16 * 16);
 	CU_ASSERT_EQUAL(network->stats_buffer, 1);
 
 	CU_ASSERT_EQUAL_FATAL(qeff_qpc_program(qpc, &program, NULL), 0);

@@ -5,6 +5,7 @@
 
 #include "nnc/user.h"
 #include "nnc/wire.h"
+#include "nsp/program.h"
 #include "qpc/package.h"
 #include "util/bytes.h"
 
@@ -196,6 +197,7 @@ bool driver_load(struct guest_driver *d, struct guest_program *p, struct qeff_qp
 	ret = ret ? ret : qeff_qpc_metadata(qpc, &program->metadata, &err);
 	ret = ret ? ret : qeff_qpc_constants(qpc, &program->constants, &err);
 	CU_ASSERT_EQUAL_FATAL(ret, 0);
+	program->control = qeff_network_control(program->network);
 	constants = (struct qeff_nnc_constants){
 		.name = program->network->name,
 		.descriptor = desc->data,
@@ -236,9 +238,7 @@ bool driver_unload(struct guest_driver *d, struct guest_program *p)
 
 	ret = ret ? ret : qeff_nnc_unload_elf(&d->client, p->program.elf_id, &err);
 	ret = ret ? ret : qeff_nnc_unload_constants(&d->client, p->program.constants_id, &err);
-	free(p->activation.transfers);
-	free(p->activation.slices);
-	free(p->activation.places);
+	qeff_activation_free_slices(&p->activation);
 	return !ret;
 }
 
@@ -249,6 +249,14 @@ uint8_t *driver_binding(struct guest_driver *d, struct guest_program *p, uint32_
 	if (place->transfer == UINT32_MAX)
 		return NULL;
 	return guest(d->h->c, p->buffer[place->transfer]) + place->offset;
+}
+
+void driver_select(struct guest_driver *d, struct guest_program *p, uint32_t specialisation)
+{
+	struct qeff_nsp_control *control =
+		(void *)driver_binding(d, p, (uint32_t)p->program.control);
+
+	control->specialisation = p->specialisation = specialisation;
 }
 
 /* --- the DMA bridge --- */
@@ -303,10 +311,16 @@ unsigned int driver_execute(struct guest_driver *d, const struct guest_program *
 	for (uint32_t i = 0; i < p->activation.num_transfers; i++) {
 		const struct qeff_transfer *t = &p->activation.transfers[i];
 
-		for (uint32_t k = 0; k < t->num_slices; k++, answers++)
-			put_slice(d, &p->activation.slices[t->first_slice + k],
-				  p->buffer[i] + p->activation.slices[t->first_slice + k].offset,
+		for (uint32_t k = 0; k < t->num_slices; k++, answers++) {
+			struct qaic_attach_slice_entry s = p->activation.slices[t->first_slice + k];
+			uint64_t needed =
+				qeff_activation_needed(&p->activation, p->specialisation, true, i);
+
+			if (s.size > needed) /* a shortened transfer is one slice from offset 0 */
+				s.size = needed;
+			put_slice(d, &s, p->buffer[i] + s.offset,
 				  t->direction == QAIC_DIR_TO_DEVICE, (uint16_t)i);
+		}
 	}
 	driver_doorbell(d);
 	CU_ASSERT_EQUAL(driver_register(d, 4), d->tail);

@@ -39,6 +39,7 @@ void driver_open(struct guest_driver *d, struct mhi_host *h);
 struct guest_program {
 	struct qeff_loaded_program program;
 	struct qeff_activation activation;
+	uint32_t specialisation;
 	uint64_t buffer[16];
 };
 
@@ -47,8 +48,10 @@ bool driver_load(struct guest_driver *d, struct guest_program *p, struct qeff_qp
 bool driver_unload(struct guest_driver *d, struct guest_program *p);
 /* Guest memory of a binding. */
 uint8_t *driver_binding(struct guest_driver *d, struct guest_program *p, uint32_t binding);
-/* Puts the elements of one inference into the ring; rings the doorbell; returns the elements that
- * answer. */
+/* Chooses the specialisation of the next inferences. */
+void driver_select(struct guest_driver *d, struct guest_program *p, uint32_t specialisation);
+/* Puts the elements of one inference into the ring, as long as the specialisation needs them; rings
+ * the doorbell; returns the elements that answer. */
 unsigned int driver_execute(struct guest_driver *d, const struct guest_program *p);
 /* Waits for @count responses; returns the first completion code that is not 0, or -1 if none
  * comes in ten seconds. */
