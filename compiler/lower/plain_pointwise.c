@@ -131,13 +131,13 @@ int plain_expression(struct words *w)
 	return w->rc;
 }
 
-/* An exponent of floats makes a base of integers one; powers of integers are those of doubles. */
+/* An exponent of floats makes a base of integers one. */
 void plain_pow(struct words *w)
 {
 	struct dense_view a = words_in(w, 0), b = words_in(w, 1), out = words_out(w, 0);
 	uint8_t number = dense_number(a.type);
 
-	if (number > QEFF_NSP_NUMBER_F64)
+	if (number > QEFF_NSP_NUMBER_F64 && dense_number(b.type) <= QEFF_NSP_NUMBER_F64)
 		number = QEFF_NSP_NUMBER_F64;
 	WORDS_MAP(w, number, "a b pow", NULL, &out, &a, &b);
 }
