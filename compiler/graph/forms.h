@@ -81,4 +81,17 @@ struct qeff_einsum {
 int qeff_op_einsum(const struct qeff_node *node, struct qeff_einsum *einsum,
 		   struct qeff_error *err);
 
+/**
+ * struct qeff_dft - a Fourier transform of @length samples along @axis
+ * @bins: of the spectrum that are wanted
+ * @step, @frames: of STFT
+ */
+struct qeff_dft {
+	int axis;
+	bool inverse;
+	int64_t length, bins, step, frames;
+};
+int qeff_op_dft(const struct qeff_node *node, struct qeff_dft *dft, struct qeff_error *err);
+int qeff_op_stft(const struct qeff_node *node, struct qeff_dft *dft, struct qeff_error *err);
+
 #endif

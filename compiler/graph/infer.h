@@ -83,6 +83,9 @@ DECLARE_INFER(gru);
 DECLARE_INFER(lstm);
 DECLARE_INFER(loss);
 DECLARE_INFER(signal_window);
+DECLARE_INFER(dft);
+DECLARE_INFER(stft);
+DECLARE_INFER(mel_weights);
 
 DECLARE_INFER(dequantize_mxfp4);
 DECLARE_INFER(route);

@@ -342,22 +342,3 @@ int infer_loss(const struct qeff_node *node, struct qeff_op_result *result, stru
 		infer_same_as(node, 0, &result[1]);
 	return 0;
 }
-
-/* A window of samples of a given number. */
-int infer_signal_window(const struct qeff_node *node, struct qeff_op_result *result,
-			struct qeff_error *err)
-{
-	int64_t type = qeff_node_int(node, "output_datatype", QEFF_GRAPH_F32), size;
-	uint32_t count;
-	int ret = infer_ints(node, 0, &size, 1, &count, err);
-
-	if (ret)
-		return ret;
-	if (size < 1 || size > INT32_MAX || type < 1 || type > 31 ||
-	    !(QEFF_TYPE_BIT(type) & QEFF_TYPES_NUMBER))
-		return qeff_error_set(err, -EINVAL, "cannot make a window of %lld samples",
-				      (long long)size);
-	result->type = (enum qeff_graph_type)type;
-	infer_set_shape(result, 1, &size);
-	return 0;
-}

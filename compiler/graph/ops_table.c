@@ -444,6 +444,12 @@ const struct qeff_op qeff_ops[] = {
 	  infer_signal_window,
 	  QEFF_TYPES_INDEX },
 
+	{ "DFT", 1, 3, { INT("axis"), INT("inverse"), INT("onesided") }, infer_dft,
+	  QEFF_TYPES_FLOAT },
+	{ "STFT", 2, 4, { INT("onesided") }, infer_stft, QEFF_TYPES_FLOAT },
+	{ "MelWeightMatrix", 5, 5, { INT("output_datatype") }, infer_mel_weights,
+	  QEFF_TYPES_INDEX },
+
 	/* the qeff domain */
 	{ "qeff.RMSNorm", 2, 2, { NEED_FLOAT("epsilon") }, infer_norm },
 	{ "qeff.L2Normalize", 1, 1, { NEED_FLOAT("epsilon") }, infer_l2_normalize },

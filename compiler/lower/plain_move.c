@@ -2,8 +2,6 @@
 /* Operators that only move elements: most are a view of their input, and nothing is copied. */
 #include "lower/plain_words.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 void plain_transpose(struct words *w)
@@ -288,35 +286,4 @@ void plain_range(struct words *w)
 	words_reshape(w, &start, 0, NULL);
 	words_reshape(w, &step, 0, NULL);
 	WORDS_MAP(w, dense_number(out.type), "a b * c +", NULL, &out, &iota, &step, &start);
-}
-
-/* Sums of cosines. */
-void plain_signal_window(struct words *w)
-{
-	static const struct {
-		const char *op;
-		double of[3];
-	} kinds[] = {
-		{ "HannWindow", { 0.5, -0.5, 0 } },
-		{ "HammingWindow", { 25.0 / 46, -21.0 / 46, 0 } },
-		{ "BlackmanWindow", { 0.42, -0.5, 0.08 } },
-	};
-	struct dense_view out = words_out(w, 0), table;
-	int64_t size = w->rc ? 0 : out.size[0];
-	bool periodic = words_int(w, "periodic", 1);
-	float *samples = calloc((size_t)size, sizeof(*samples));
-	double period = (double)(periodic || size == 1 ? size : size - 1);
-
-	if (!w->rc && !samples)
-		w->rc = lower_no_memory(w->s->err);
-	for (size_t k = 0; k < 3 && !w->rc; k++)
-		for (int64_t i = 0; i < size && qeff_node_is(w->node, kinds[k].op); i++) {
-			double turn = 2 * M_PI * (double)i / period;
-
-			samples[i] = (float)(kinds[k].of[0] + kinds[k].of[1] * cos(turn) +
-					     kinds[k].of[2] * cos(2 * turn));
-		}
-	table = words_constant(w, QEFF_NSP_F32, 1, &size, samples);
-	free(samples);
-	words_copy(w, &table, &out);
 }

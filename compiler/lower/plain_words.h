@@ -52,7 +52,6 @@ void plain_space_to_depth(struct words *w);
 void plain_trilu(struct words *w);
 void plain_eye_like(struct words *w);
 void plain_range(struct words *w);
-void plain_signal_window(struct words *w);
 
 /* choice */
 void plain_gather(struct words *w);
@@ -90,6 +89,12 @@ void plain_lrn(struct words *w);
 void plain_resize(struct words *w);
 void plain_grid_sample(struct words *w);
 void plain_roi_align(struct words *w);
+
+/* signals */
+void plain_signal_window(struct words *w);
+void plain_dft(struct words *w);
+void plain_stft(struct words *w);
+void plain_mel_weights(struct words *w);
 
 void plain_recurrent(struct words *w);
 

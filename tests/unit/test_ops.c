@@ -197,6 +197,12 @@ static const struct op_case cases[] = {
 	{ "SoftmaxCrossEntropyLoss", "f3,5 i3 f5", "", "f f3,5" },
 	{ "HannWindow", "=i10", "", "f10" },
 	{ "HannWindow", "=i0", "", "!window of 0" },
+	{ "DFT", "f2,8,1", "", "f2,8,2" },
+	{ "DFT", "f2,8,2 =i16", "onesided=1", "f2,9,2" },
+	{ "DFT", "f2,8,3", "", "!1 or 2" },
+	{ "STFT", "f1,16,1 =i4 f8", "", "f1,3,5,2" },
+	{ "STFT", "f1,16,1 =i4 - =i32", "", "!a frame at least" },
+	{ "MelWeightMatrix", "=i8 =i16 =i8192 =f0 =f4096", "", "f9,8" },
 };
 
 static enum qeff_graph_type type_of(char letter)
