@@ -11,20 +11,13 @@
  * Prints a line for each round and a table. The exit status is not 0 if the first driver is worse
  * than the last one by more than the noise that the rounds show.
  */
-#include "../../unit/runtime_package.h"
-
-#include <qeff/program.h>
-#include <qeff/queue.h>
+#include "../noop.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <time.h>
-#include <unistd.h>
 
-#define DEEP	    64
-#define MAX_SAMPLES (1u << 20)
-#define MAX_SIDES   4
-#define MAX_ROUNDS  64
+#define MAX_SIDES  4
+#define MAX_ROUNDS 64
 
 enum metric { RATE, P50, P99, INTERRUPTS, BRIDGE, REGISTERS, CPU, NUM_METRICS };
 
@@ -42,34 +35,13 @@ struct side {
 	char driver[16];
 	unsigned int card;
 	char address[32];
-	struct qeff_device *device;
-	struct qeff_loaded_program *program;
-	struct qeff_activation *activation;
-	struct qeff_queue *queue;
+	struct noop noop;
 	double results[2][NUM_METRICS][MAX_ROUNDS];
 };
 
 static struct side sides[MAX_SIDES];
 static unsigned int num_sides;
 static FILE *to_host, *from_host;
-static uint32_t *samples; /* latencies in ns */
-static size_t num_samples;
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void check(int ret, const struct qeff_error *err)
-{
-	if (!ret)
-		return;
-	fprintf(stderr, "bench-driver: %s\n", err->message);
-	exit(EXIT_FAILURE);
-}
 
 /* ---- what is counted ---- */
 
@@ -142,64 +114,33 @@ static struct counts count(const struct side *side)
 
 /* ---- a round ---- */
 
-static void submit(struct qeff_queue *queue, struct qeff_slot *slot)
-{
-	struct qeff_error err = { 0 };
-
-	if (!slot)
-		check(qeff_queue_acquire(queue, -1, &slot, &err), &err);
-	check(qeff_queue_submit(slot, NULL, -1, &err), &err);
-}
-
-static struct qeff_slot *complete(struct qeff_queue *queue)
-{
-	struct qeff_completion done;
-	struct qeff_error err = { 0 };
-	uint64_t ns;
-
-	check(qeff_queue_complete(queue, -1, &done, &err), &err);
-	check(done.status, &done.error);
-	ns = done.completed_ns - done.submitted_ns;
-	if (num_samples < MAX_SAMPLES)
-		samples[num_samples++] = ns > UINT32_MAX ? UINT32_MAX : (uint32_t)ns;
-	return done.slot;
-}
-
-static int by_size(const void *a, const void *b)
-{
-	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-
-	return left < right ? -1 : left > right;
-}
-
 static void run(struct side *side, unsigned int in_flight, uint64_t budget_ns, unsigned int round)
 {
 	double(*results)[MAX_ROUNDS] = side->results[in_flight > 1];
+	struct qeff_queue *queue = side->noop.queue;
 	struct counts before, after;
 	uint64_t began, n = 0;
 	double ns;
 
 	for (unsigned int i = 0; i < in_flight; i++)
-		submit(side->queue, NULL);
+		noop_submit(queue, NULL);
 	for (unsigned int i = 0; i < 2 * in_flight; i++) /* the first ones are not counted */
-		submit(side->queue, complete(side->queue));
-	num_samples = 0;
+		noop_submit(queue, noop_complete(queue));
+	noop_num_samples = 0;
 	before = count(side);
 	began = clock_ns(CLOCK_MONOTONIC);
 	for (; clock_ns(CLOCK_MONOTONIC) - began < budget_ns; n++)
-		submit(side->queue, complete(side->queue));
+		noop_submit(queue, noop_complete(queue));
 	ns = (double)(clock_ns(CLOCK_MONOTONIC) - began);
 	after = count(side);
-	qsort(samples, num_samples, sizeof(*samples), by_size);
+	noop_latencies(&results[P50][round], &results[P99][round]);
 	results[RATE][round] = (double)n * 1e9 / ns;
-	results[P50][round] = samples[num_samples / 2] / 1e3;
-	results[P99][round] = samples[num_samples - num_samples / 100 - 1] / 1e3;
 	results[INTERRUPTS][round] = (double)(after.interrupts - before.interrupts) / (double)n;
 	results[BRIDGE][round] = (double)(after.bridge - before.bridge) / (double)n;
 	results[REGISTERS][round] = (double)(after.registers - before.registers) / (double)n;
 	results[CPU][round] = (double)(after.cpu_ns - before.cpu_ns) / 1e3 / (double)n;
 	for (unsigned int i = 0; i < in_flight; i++)
-		qeff_slot_release(complete(side->queue));
+		qeff_slot_release(noop_complete(queue));
 	printf("# round %u, %s, %u in flight: %llu inferences", round + 1, side->driver, in_flight,
 	       (unsigned long long)n);
 	for (unsigned int m = 0; m < NUM_METRICS; m++)
@@ -289,30 +230,15 @@ static bool print_table(unsigned int rounds)
 
 static void open_side(struct side *side, const char *spec, const char *package)
 {
-	const struct qeff_queue_options options = { .depth = DEEP };
-	struct qeff_error err = { 0 };
-
 	if (sscanf(spec, "%15[^:]:%u:%31s", side->driver, &side->card, side->address) != 3) {
 		fprintf(stderr, "bench-driver: %s: expected DRIVER:CARD:ADDRESS\n", spec);
 		exit(2);
 	}
-	check(qeff_device_open(side->address, &side->device, &err), &err);
-	check(qeff_program_load(side->device, package, &side->program, &err), &err);
-	check(qeff_program_activate(side->program, &side->activation, &err), &err);
-	check(qeff_queue_open(side->activation, &options, &side->queue, &err), &err);
-}
-
-static void close_side(struct side *side)
-{
-	qeff_queue_close(side->queue);
-	qeff_activation_end(side->activation);
-	qeff_program_unload(side->program);
-	qeff_device_close(side->device);
+	noop_open(&side->noop, side->address, package);
 }
 
 int main(int argc, char **argv)
 {
-	const struct package_options no_op = { .no_op = true };
 	uint64_t budget_ns = argc > 3 ? (uint64_t)(atof(argv[1]) * 1e9) : 0;
 	unsigned int rounds = argc > 3 ? (unsigned int)atoi(argv[2]) : 0;
 	char path[64];
@@ -324,10 +250,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	samples = malloc(MAX_SAMPLES * sizeof(*samples));
-	snprintf(path, sizeof(path), "/tmp/qeff-noop-%d.qpc", (int)getpid());
-	if (!samples || !package_make(path, &no_op))
-		return EXIT_FAILURE;
+	noop_package(path, sizeof(path));
 	port = open("/dev/ttyS3", O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (port >= 0) {
 		to_host = fdopen(dup(port), "w");
@@ -342,11 +265,10 @@ int main(int argc, char **argv)
 			struct side *side = &sides[(r + i) % num_sides];
 
 			run(side, 1, budget_ns, r);
-			run(side, DEEP, budget_ns, r);
+			run(side, NOOP_DEPTH, budget_ns, r);
 		}
 	worse = print_table(rounds);
 	for (unsigned int i = 0; i < num_sides; i++)
-		close_side(&sides[i]);
-	free(samples);
+		noop_close(&sides[i].noop);
 	return worse ? EXIT_FAILURE : EXIT_SUCCESS;
 }
