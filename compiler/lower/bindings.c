@@ -3,7 +3,7 @@
  * Inputs and outputs of the graphs: what crosses the bus, and what stays on the card as retained
  * state. All specialisations must agree on names, types and state; only sizes differ.
  */
-#include "lower/ir.h"
+#include "lower/dense.h"
 #include "nsp/mx.h"
 
 #include <stdlib.h>
@@ -51,11 +51,19 @@ static int element_type(const struct qeff_value *value, uint8_t *type, struct qe
 		*type = QEFF_NSP_I8;
 		return 0;
 	default:
-		return qeff_error_set(
-			err, -ENOTSUP,
-			"%s: inputs and outputs are float32, int64 or int8, this one is %s",
-			value->name, qeff_graph_type_name(value->type));
+		*type = dense_type(value->type);
+		return 0;
 	}
+}
+
+uint64_t qeff_lower_binding_bytes(const struct qeff_lowering *l, uint32_t spec, uint32_t binding)
+{
+	const struct lower_binding *b = &l->bindings[binding];
+	uint64_t bytes = lower_type_bytes(b->type);
+
+	for (uint32_t i = 0; i < b->rank; i++)
+		bytes *= (uint64_t)b->dims[spec][i];
+	return bytes;
 }
 
 static int add_state(struct qeff_lowering *l, const struct qeff_value *value,

@@ -6,6 +6,8 @@
  */
 #include "lower/ir.h"
 
+#include "nsp/nest.h"
+
 /* Keys that the rows [begin, end) see, summed. */
 static uint64_t keys_seen(const struct lower_spec *spec, const struct qeff_nsp_attention_params *p,
 			  uint32_t begin, uint32_t end)
@@ -89,6 +91,38 @@ static struct qeff_lower_share experts(const struct lower_op *op, const struct l
 	};
 }
 
+static const struct qeff_nsp_nest *nest_of(const struct qeff_lowering *l, const struct lower_op *op)
+{
+	return &l->nests[nsp_nest_index(&op->nsp)];
+}
+
+/* A part of the numbers that the loops go over, each operand's once for each. */
+static struct qeff_lower_share nest(const struct qeff_lowering *l, const struct lower_op *op,
+				    const struct lower_tile *tile)
+{
+	const struct qeff_nsp_nest *loops = nest_of(l, op);
+	struct qeff_lower_share share = { 0 };
+	uint64_t numbers = 1;
+
+	for (uint32_t i = 0; i < loops->rank; i++)
+		numbers *= loops->size[i];
+	numbers = (numbers + tile->row_parts - 1) / tile->row_parts;
+	for (int i = 0; i < 4; i++)
+		if (op->in[i].kind != LOWER_REF_NONE)
+			share.bytes += numbers * lower_type_bytes(op->dense[i].type);
+	share.bytes += numbers * lower_type_bytes(op->dense[QEFF_NSP_NEST_OUT].type);
+	if (op->nsp.code == QEFF_NSP_NEST && op->nsp.u.nest.fold == QEFF_NSP_FOLD_SUM)
+		share.macs = numbers;
+	return share;
+}
+
+uint64_t qeff_lower_nest_parts(const struct qeff_lowering *l, const struct lower_op *op)
+{
+	if (op->nsp.code == QEFF_NSP_PUT)
+		return 1;
+	return nsp_walk_of(nest_of(l, op), &op->nsp).units;
+}
+
 struct qeff_lower_share qeff_lower_cost(const struct qeff_lowering *l,
 					const struct lower_spec *spec,
 					const struct lower_tile *tile)
@@ -147,7 +181,15 @@ struct qeff_lower_share qeff_lower_cost(const struct qeff_lowering *l,
 		break;
 	case QEFF_NSP_COPY:
 		share.bytes = rows * op->nsp.u.copy.width *
-			      (4 + lower_type_bytes(l->bindings[op->out.index].type));
+			      (4 + lower_type_bytes(op->out.kind == LOWER_REF_BINDING
+							    ? l->bindings[op->out.index].type
+							    : QEFF_NSP_F32));
+		break;
+	case QEFF_NSP_NEST:
+	case QEFF_NSP_PICK:
+	case QEFF_NSP_PUT:
+	case QEFF_NSP_SORT:
+		share = nest(l, op, tile);
 		break;
 	default:
 		break;

@@ -210,6 +210,23 @@ static uint64_t elements_of(const struct qeff_shape *shape)
 	return elements;
 }
 
+/* Types that the format has no name for are bytes: the last dimension counts them. */
+static enum qeff_type element_type(uint8_t type)
+{
+	switch (type) {
+	case QEFF_NSP_F32:
+		return QEFF_TYPE_F32;
+	case QEFF_NSP_F16:
+		return QEFF_TYPE_F16;
+	case QEFF_NSP_I32:
+		return QEFF_TYPE_I32;
+	case QEFF_NSP_I64:
+		return QEFF_TYPE_I64;
+	default:
+		return QEFF_TYPE_I8;
+	}
+}
+
 /* Shapes of binding @to, lowering's @from, in all specialisations; the binding itself has the
  * largest. */
 static int describe_binding(const struct qeff_lowering *l, const struct lower_binding *from,
@@ -238,10 +255,13 @@ static int describe_binding(const struct qeff_lowering *l, const struct lower_bi
 
 		if (rc)
 			return rc;
-		shape->type = from->type == QEFF_NSP_I64   ? QEFF_TYPE_I64
-			      : from->type == QEFF_NSP_I8  ? QEFF_TYPE_I8
-			      : from->type == QEFF_NSP_F16 ? QEFF_TYPE_F16
-							   : QEFF_TYPE_F32;
+		shape->num_dims = from->rank;
+		shape->type = element_type(from->type);
+		if (shape->type == QEFF_TYPE_I8 && lower_type_bytes(from->type) > 1) {
+			if (!from->rank)
+				dims[shape->num_dims++] = 1;
+			dims[shape->num_dims - 1] *= (int32_t)lower_type_bytes(from->type);
+		}
 		if (from->state != LOWER_NONE && l->states[from->state].type == QEFF_NSP_F16)
 			shape->type = QEFF_TYPE_F16;
 		/* The format knows no MXINT8: a position is so many bytes. */
@@ -249,7 +269,6 @@ static int describe_binding(const struct qeff_lowering *l, const struct lower_bi
 			shape->type = QEFF_TYPE_I8;
 			dims[from->rank - 1] = (int32_t)l->states[from->state].row_bytes;
 		}
-		shape->num_dims = from->rank;
 		shape->dims = dims;
 		if (!s || elements_of(shape) > elements_of(&binding->shape))
 			binding->shape = *shape;

@@ -287,6 +287,11 @@ int qeff_lower_emit(const struct qeff_lowering *l, const struct qeff_lower_sink 
 
 	for (uint32_t i = 0; !rc && i < l->num_tables; i++)
 		rc = write_table(&e, &l->tables[i]);
+	for (uint32_t i = 0; !rc && i < l->num_raws; i++) {
+		rc = write_zeros(&e, l->raws[i].offset);
+		if (!rc)
+			rc = write_bytes(&e, l->raws[i].data, l->raws[i].bytes);
+	}
 	if (!rc)
 		rc = write_weights(&e);
 	if (!rc)

@@ -37,6 +37,10 @@ void qeff_lowering_free(struct qeff_lowering *l)
 	for (uint32_t i = 0; i < l->num_weights; i++)
 		free(l->weights[i].pieces);
 	free(l->weights);
+	for (uint32_t i = 0; i < l->num_raws; i++)
+		free(l->raws[i].owned);
+	free(l->raws);
+	free(l->nests);
 	free(l->tables);
 	free(l->states);
 	free(l->bindings);

@@ -29,7 +29,8 @@ enum lower_ref_kind {
 	LOWER_REF_NONE = 0,
 	LOWER_REF_TENSOR,  /* of the specialisation */
 	LOWER_REF_BINDING, /* an input or output that crosses the bus */
-	LOWER_REF_TABLE,   /* in the shared region of the constants */
+	LOWER_REF_TABLE,   /* f32 in the shared region of the constants */
+	LOWER_REF_RAW,	   /* bytes there, of any type */
 };
 
 struct lower_ref {
@@ -38,11 +39,12 @@ struct lower_ref {
 };
 
 /**
- * struct lower_tensor - an activation: compacted rows of f32
+ * struct lower_tensor - an activation: compacted rows of f32, or a dense tensor of any type
  * @domain: enum qeff_nsp_domain: tokens or segments
  * @rows: at most
  * @width: columns
  * @stride_bytes: from a row to the next
+ * @bytes: of a dense tensor, which has nothing of the above; else 0
  * @first_phase, @last_phase: from the first write to the last use
  * @offset: in the arena
  */
@@ -51,6 +53,7 @@ struct lower_tensor {
 	uint32_t rows;
 	uint32_t width;
 	uint32_t stride_bytes;
+	uint64_t bytes;
 	uint32_t first_phase;
 	uint32_t last_phase;
 	uint64_t offset;
@@ -64,6 +67,9 @@ struct lower_tensor {
  * @sinks: ATTENTION's scores without keys
  * @relative: ATTENTION's tables of distances: keys, queries, buckets
  * @weight: packed weights (MATMUL, packed GATHER)
+ * @dense: of operations on nests, for in[0..3] and out: where in what they refer to the element
+ *	   with all indices 0 is, in elements, and the type
+ * @partial: it writes a part that no other operation in turn overwrites
  */
 struct lower_op {
 	struct qeff_nsp_op nsp;
@@ -75,6 +81,11 @@ struct lower_op {
 	struct lower_ref sinks;
 	uint32_t weight;
 	uint32_t phase;
+	struct {
+		int64_t offset;
+		uint8_t type;
+	} dense[QEFF_NSP_NEST_OUT + 1];
+	bool partial;
 };
 
 /* A tile, and the NSP that has it. */
@@ -137,6 +148,14 @@ struct lower_table {
 	uint64_t offset; /* in the constants */
 };
 
+/* Bytes that all NSPs share, as they are: initialisers of plain operations. @owned: to free. */
+struct lower_raw {
+	const void *data;
+	void *owned;
+	uint64_t bytes;
+	uint64_t offset; /* in the constants */
+};
+
 /* Retained state [slots, heads, positions, dim]. */
 struct lower_state {
 	const char *name;
@@ -184,8 +203,10 @@ struct qeff_lowering {
 	struct lower_state *states;
 	struct lower_binding *bindings; /* inputs, then outputs; without the control buffer */
 	uint32_t num_inputs;
-	uint32_t num_instructions;
+	uint32_t num_instructions, num_nests, num_raws;
 	struct qeff_nsp_instruction *instructions;
+	struct qeff_nsp_nest *nests;
+	struct lower_raw *raws;
 
 	/* DDR: the buffer of inputs [0, in_bytes), that of outputs (statistics first), state,
 	 * arena. */
@@ -206,11 +227,17 @@ static inline uint32_t lower_type_bytes(uint8_t type)
 {
 	switch (type) {
 	case QEFF_NSP_I64:
+	case QEFF_NSP_U64:
+	case QEFF_NSP_F64:
 		return 8;
 	case QEFF_NSP_F16:
 	case QEFF_NSP_BF16:
+	case QEFF_NSP_I16:
+	case QEFF_NSP_U16:
 		return 2;
 	case QEFF_NSP_I8:
+	case QEFF_NSP_U8:
+	case QEFF_NSP_BOOL:
 		return 1;
 	default:
 		return 4;
@@ -226,6 +253,20 @@ static inline int lower_no_memory(struct qeff_error *err)
 	return qeff_error_set(err, -ENOMEM, "out of memory while lowering the graph");
 }
 
+static inline bool lower_is_nest(const struct lower_op *op)
+{
+	return op->nsp.code >= QEFF_NSP_NEST && op->nsp.code <= QEFF_NSP_SORT;
+}
+
+/* Bytes that @tensor takes in the arena. */
+static inline uint64_t lower_tensor_bytes(const struct lower_tensor *tensor)
+{
+	return tensor->bytes ? tensor->bytes : (uint64_t)tensor->rows * tensor->stride_bytes;
+}
+
+/* Of an input or output in one specialisation. */
+uint64_t qeff_lower_binding_bytes(const struct qeff_lowering *l, uint32_t spec, uint32_t binding);
+
 /* The passes. */
 int qeff_lower_bindings(struct qeff_lowering *l, const struct qeff_graph *const *graphs,
 			struct qeff_error *err);
@@ -240,6 +281,9 @@ int qeff_lower_tables(struct qeff_lowering *l, struct qeff_error *err);
 struct qeff_lower_share qeff_lower_cost(const struct qeff_lowering *l,
 					const struct lower_spec *spec,
 					const struct lower_tile *tile);
+
+/* Into how many parts an operation on a nest can be cut. */
+uint64_t qeff_lower_nest_parts(const struct qeff_lowering *l, const struct lower_op *op);
 
 /* Rows [*begin, *end) of @rows that part @part of @parts holds. */
 static inline void lower_part(uint32_t rows, uint32_t part, uint32_t parts, uint32_t *begin,

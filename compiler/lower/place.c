@@ -256,8 +256,10 @@ static int tiles_of_rows(struct placer *p, uint32_t s, uint32_t op)
 {
 	struct lower_spec *spec = &p->l->specs[s];
 	uint32_t taken[QEFF_NSP_MAX_NSPS] = { 0 };
-	uint32_t parts = spec->ops[op].nsp.rows;
+	uint64_t parts = spec->ops[op].nsp.rows;
 
+	if (lower_is_nest(&spec->ops[op]))
+		parts = qeff_lower_nest_parts(p->l, &spec->ops[op]);
 	if (parts > p->l->num_nsps)
 		parts = p->l->num_nsps;
 	if (spec->ops[op].nsp.code == QEFF_NSP_ROWS)

@@ -16,11 +16,6 @@ static uint64_t align_up(uint64_t value, uint64_t alignment)
 	return (value + alignment - 1) & ~(alignment - 1);
 }
 
-static uint64_t tensor_bytes(const struct lower_tensor *tensor)
-{
-	return (uint64_t)tensor->rows * tensor->stride_bytes;
-}
-
 struct order {
 	uint64_t bytes;
 	uint32_t tensor;
@@ -46,17 +41,19 @@ static bool alive_together(const struct lower_tensor *a, const struct lower_tens
 static uint32_t find_place(struct lower_spec *spec, const uint32_t *placed, uint32_t count,
 			   struct lower_tensor *tensor)
 {
-	uint64_t offset = 0, bytes = tensor_bytes(tensor);
+	uint64_t offset = 0, bytes = lower_tensor_bytes(tensor);
 	uint32_t at = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
 		const struct lower_tensor *other = &spec->tensors[placed[i]];
 
-		if (!alive_together(tensor, other) || other->offset + tensor_bytes(other) <= offset)
+		if (!alive_together(tensor, other) ||
+		    other->offset + lower_tensor_bytes(other) <= offset)
 			continue;
 		if (offset + bytes <= other->offset)
 			break;
-		offset = align_up(other->offset + tensor_bytes(other), LOWER_TENSOR_ALIGNMENT);
+		offset =
+			align_up(other->offset + lower_tensor_bytes(other), LOWER_TENSOR_ALIGNMENT);
 	}
 	tensor->offset = offset;
 	while (at < count && spec->tensors[placed[at]].offset <= offset)
@@ -78,7 +75,7 @@ static int plan_arena(struct lower_spec *spec, struct qeff_error *err)
 	for (uint32_t i = 0; i < spec->num_tensors; i++) {
 		if (spec->tensors[i].first_phase == LOWER_NONE)
 			continue; /* its rows went to another tensor */
-		order[count].bytes = tensor_bytes(&spec->tensors[i]);
+		order[count].bytes = lower_tensor_bytes(&spec->tensors[i]);
 		order[count++].tensor = i;
 	}
 	qsort(order, count, sizeof(*order), compare_order);
@@ -89,8 +86,8 @@ static int plan_arena(struct lower_spec *spec, struct qeff_error *err)
 		for (uint32_t j = i; j > at; j--)
 			placed[j] = placed[j - 1];
 		placed[at] = order[i].tensor;
-		if (tensor->offset + tensor_bytes(tensor) > spec->arena_bytes)
-			spec->arena_bytes = tensor->offset + tensor_bytes(tensor);
+		if (tensor->offset + lower_tensor_bytes(tensor) > spec->arena_bytes)
+			spec->arena_bytes = tensor->offset + lower_tensor_bytes(tensor);
 	}
 	free(order);
 	free(placed);

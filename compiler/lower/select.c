@@ -3,7 +3,8 @@
  * Selection: a bound graph becomes operations of the NSP program, in an order in which each stands
  * behind what it reads. A node that matches nothing here is refused by its name and operator.
  */
-#include "lower/select.h"
+#include "lower/dense.h"
+#include "lower/plain.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +19,9 @@ int qeff_select_refuse(struct select *s, const struct qeff_node *node, const cha
 	va_start(args, format);
 	vsnprintf(reason, sizeof(reason), format, args);
 	va_end(args);
+	if (!node)
+		return qeff_error_set(s->err, -ENOTSUP, "graph %s cannot be lowered: %s",
+				      s->graph->name, reason);
 	return qeff_error_set(s->err, -ENOTSUP, "node %s (%s%s%s) cannot be lowered: %s",
 			      node->name, node->domain, *node->domain ? "." : "", node->op_type,
 			      reason);
@@ -106,21 +110,32 @@ static bool is_token_input(const struct select *s, const struct qeff_value *valu
 	       qeff_select_dim(value, 1) == s->spec->seq;
 }
 
-/* Finds the value that says which rows live, and emits ROWS. */
-static int select_rows(struct select *s)
+/* The value that says which rows live: position_ids, if one of our own operators asks for it. */
+static const struct qeff_value *find_positions(const struct select *s)
 {
 	const struct qeff_value *value = qeff_graph_find(s->graph, "position_ids");
+
+	if (!value || qeff_node_is(value->producer, "qeff.MaskToPositions"))
+		return value;
+	for (uint32_t i = 0; i < value->num_users; i++)
+		if (*value->users[i]->domain)
+			return value;
+	return NULL;
+}
+
+/* Finds the value that says which rows live, and emits ROWS; without one there are none. */
+static int select_rows(struct select *s)
+{
+	const struct qeff_value *value = find_positions(s);
 	const struct qeff_value *batch_index = qeff_graph_find(s->graph, "batch_index");
 	const struct qeff_value *length = qeff_graph_find(s->graph, "comp_ctx_lengths");
 	const struct qeff_value *source = value;
 	struct lower_op *op;
 	bool from_mask;
 
+	s->spec->batch = s->spec->seq = s->spec->slots = s->spec->positions = 1;
 	if (!value)
-		return qeff_error_set(
-			s->err, -ENOTSUP,
-			"graph %s has no value position_ids, which says where tokens are",
-			s->graph->name);
+		return 0;
 	from_mask = qeff_node_is(value->producer, "qeff.MaskToPositions");
 	if (from_mask)
 		source = qeff_node_input(value->producer, 0);
@@ -446,13 +461,11 @@ static const struct {
 	{ "qeff.SequenceGather", select_sequence_gather },
 };
 
-static int select_node(struct select *s, const struct qeff_node *node)
+static int select_fast(struct select *s, const struct qeff_node *node)
 {
 	uint32_t index = node->outputs[0]->index;
 	int rc;
 
-	if (s->absorbed[index])
-		return 0;
 	if (s->matmul_of[index])
 		return qeff_select_emit_product(s, &s->matmuls[s->matmul_of[index] - 1]);
 	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
@@ -461,6 +474,101 @@ static int select_node(struct select *s, const struct qeff_node *node)
 	rc = qeff_select_pointwise(s, node);
 	if (rc == 1)
 		return qeff_select_refuse(s, node, "the operator is not known here");
+	return rc;
+}
+
+int qeff_select_plain(struct select *s, const struct qeff_node *node)
+{
+	int rc = qeff_plain_lower(s, node);
+
+	if (rc == 1)
+		return qeff_select_refuse(s, node, "the operator is not known here");
+	return rc;
+}
+
+/* How far the lowering had come: what a fast path added before it refused goes again. */
+struct progress {
+	uint32_t ops, tensors, tables, weights, instructions, nests, raws;
+};
+
+static struct progress progress(const struct select *s)
+{
+	return (struct progress){
+		s->spec->num_ops,	s->spec->num_tensors, s->l->num_tables, s->l->num_weights,
+		s->l->num_instructions, s->l->num_nests,      s->l->num_raws,
+	};
+}
+
+static void go_back(struct select *s, const struct progress *to)
+{
+	for (uint32_t i = to->weights; i < s->l->num_weights; i++)
+		free(s->l->weights[i].pieces);
+	for (uint32_t i = to->raws; i < s->l->num_raws; i++)
+		free(s->l->raws[i].owned);
+	s->spec->num_ops = to->ops;
+	s->spec->num_tensors = to->tensors;
+	s->l->num_tables = to->tables;
+	s->l->num_weights = to->weights;
+	s->l->num_instructions = to->instructions;
+	s->l->num_nests = to->nests;
+	s->l->num_raws = to->raws;
+}
+
+/* The nodes of a product that is none of rows and weights, one by one. */
+static int plain_chain(struct select *s, const struct qeff_node *node)
+{
+	uint32_t product = s->matmul_of[node->outputs[0]->index];
+	int rc = 0;
+
+	for (uint32_t i = 0; product && !rc && i < s->matmuls[product - 1].num_chain; i++)
+		rc = qeff_select_plain(s, s->matmuls[product - 1].chain[i]);
+	return rc ? rc : qeff_select_plain(s, node);
+}
+
+static bool has_plain(const struct select *s, const struct qeff_node *node)
+{
+	uint32_t product = s->matmul_of[node->outputs[0]->index];
+
+	if (product)
+		node = s->matmuls[product - 1].node;
+	return !*node->domain && qeff_plain_has(node->op_type);
+}
+
+/* The fast way, if @node reads rows and there is one; else the plain way. */
+static int select_node(struct select *s, const struct qeff_node *node)
+{
+	const struct progress before = progress(s);
+	int rc = -ENOTSUP;
+
+	/* Readers look through views of weights, or take them by dense_value(). */
+	if (s->absorbed[node->outputs[0]->index] || lower_is_view(node->outputs[0]))
+		return 0;
+	if (s->positions || !has_plain(s, node)) {
+		rc = select_fast(s, node);
+		if (rc != -ENOTSUP || !has_plain(s, node))
+			return rc;
+		go_back(s, &before);
+	}
+	return plain_chain(s, node);
+}
+
+static int dense_to_output(struct select *s, const struct qeff_value *value, uint32_t index)
+{
+	struct dense_view from, to;
+	int rc = dense_value(s, value->producer, value, &from);
+	uint32_t binding = s->l->num_inputs + index, ops = s->spec->num_ops;
+
+	if (rc || (from.at.kind == LOWER_REF_BINDING && from.at.index == binding))
+		return rc;
+	to = from;
+	to.at = (struct lower_ref){ LOWER_REF_BINDING, binding };
+	to.type = s->l->bindings[binding].type;
+	to.offset = 0;
+	for (uint32_t i = to.rank; i--;)
+		to.stride[i] = i + 1 == to.rank ? 1 : to.stride[i + 1] * to.size[i + 1];
+	rc = dense_copy(s, value->producer, &from, &to);
+	for (; ops < s->spec->num_ops; ops++)
+		s->spec->ops[ops].name = value->name;
 	return rc;
 }
 
@@ -477,8 +585,7 @@ static int select_output(struct select *s, uint32_t index)
 	if (slot->kind == SLOT_STATE)
 		return 0;
 	if (slot->kind != SLOT_TENSOR || slot->head_major)
-		return qeff_error_set(s->err, -ENOTSUP,
-				      "output %s is not an activation [batch, ...]", value->name);
+		return dense_to_output(s, value, index);
 	tensor = &s->spec->tensors[slot->index];
 	out_rows = tensor->domain == QEFF_NSP_ROWS_SEGMENTS ? s->spec->batch
 							    : s->spec->batch * s->spec->seq;
@@ -507,7 +614,8 @@ int qeff_lower_select(struct qeff_lowering *l, uint32_t spec, const struct qeff_
 	s.slots = calloc(values, sizeof(*s.slots));
 	s.absorbed = calloc(values, sizeof(*s.absorbed));
 	s.matmul_of = calloc(values, sizeof(*s.matmul_of));
-	rc = s.slots && s.absorbed && s.matmul_of ? 0 : lower_no_memory(err);
+	s.dense = calloc(values, sizeof(*s.dense));
+	rc = s.slots && s.absorbed && s.matmul_of && s.dense ? 0 : lower_no_memory(err);
 	if (!rc)
 		rc = select_rows(&s);
 	if (!rc)
@@ -519,6 +627,7 @@ int qeff_lower_select(struct qeff_lowering *l, uint32_t spec, const struct qeff_
 	free(s.matmuls);
 	free(s.matmul_of);
 	free(s.absorbed);
+	free(s.dense);
 	free(s.slots);
 	return rc;
 }

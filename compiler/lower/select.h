@@ -22,10 +22,13 @@ struct select_slot {
 };
 
 /* A matrix product and the nodes that its epilogue takes in; emitted where the last of them stands.
- */
+ * @chain: all of them but the last, in the graph's order. */
+#define SELECT_CHAIN 6
 struct select_matmul {
 	const struct qeff_node *node;
 	const struct qeff_value *last;
+	const struct qeff_node *chain[SELECT_CHAIN];
+	uint32_t num_chain;
 	const struct qeff_value *bias;
 	const struct qeff_value *mul;
 	const struct qeff_value *add;
@@ -36,13 +39,16 @@ struct select_matmul {
  * struct select - the walk over one graph
  * @slots, @absorbed, @matmul_of: by value index: what it became; its node is part of another
  *				  operation; one more than the product that ends there
- * @positions: the value that says which rows live
+ * @dense: by value index: the dense tensor that it is, or has been copied to (see dense.h)
+ * @positions: the value that says which rows live, or NULL: there are none
  */
+struct dense_view;
 struct select {
 	struct qeff_lowering *l;
 	struct lower_spec *spec;
 	const struct qeff_graph *graph;
 	struct select_slot *slots;
+	struct dense_view *dense;
 	bool *absorbed;
 	uint32_t *matmul_of;
 	struct select_matmul *matmuls;
@@ -109,6 +115,8 @@ bool qeff_select_function(const struct qeff_node *node, uint8_t *function);
 /* Finds all matrix products and what each takes in. */
 int qeff_select_products(struct select *s);
 int qeff_select_emit_product(struct select *s, const struct select_matmul *matmul);
+/* The plain way of @node, whatever it reads. */
+int qeff_select_plain(struct select *s, const struct qeff_node *node);
 /* Element-wise nodes that no product took in; 1 if @node is not one. */
 int qeff_select_pointwise(struct select *s, const struct qeff_node *node);
 

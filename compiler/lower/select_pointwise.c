@@ -82,9 +82,32 @@ static int add_instruction(struct select *s, struct lower_op *op,
 	return 0;
 }
 
+/* Whether numbers of @value's shape are the same for each row of @out: one number for all, or one
+ * for each column. */
+static bool is_of_columns(const struct qeff_value *value, const struct qeff_value *out,
+			  bool head_major)
+{
+	uint32_t missing = out->shape.rank - value->shape.rank, sequence = head_major ? 2 : 1;
+	uint64_t elements;
+
+	if (qeff_graph_shape_elements(&value->shape, &elements) && elements == 1)
+		return true;
+	if (value->shape.rank > out->shape.rank)
+		return false;
+	for (uint32_t i = 0; i < out->shape.rank; i++) {
+		int64_t size = i < missing ? 1 : qeff_select_dim(value, i - missing);
+		/* [batch, width] of segments has no sequence. */
+		bool row = !i || (i == sequence && i + 1 < out->shape.rank);
+
+		if (row ? size != 1 : size != qeff_select_dim(out, i))
+			return false;
+	}
+	return true;
+}
+
 /* What one operand of an expression is, and the register that holds it. */
 static int add_operand(struct select *s, const struct qeff_node *node, struct lower_op *op,
-		       uint32_t index, uint32_t width, uint8_t *reg)
+		       uint32_t index, uint32_t width, bool head_major, uint8_t *reg)
 {
 	const struct qeff_value *value = qeff_node_input(node, index);
 	uint32_t tensor = qeff_select_tensor(s, value);
@@ -93,14 +116,16 @@ static int add_operand(struct select *s, const struct qeff_node *node, struct lo
 	*reg = (uint8_t)index;
 	if (tensor != LOWER_NONE) {
 		if (s->spec->tensors[tensor].width != width ||
-		    s->spec->tensors[tensor].domain != op->nsp.domain)
+		    s->spec->tensors[tensor].domain != op->nsp.domain ||
+		    s->slots[value->index].head_major != head_major)
 			return qeff_select_refuse(s, node, "%s has other rows", value->name);
 		qeff_select_read(op, index, tensor);
 		return 0;
 	}
-	if (!lower_numbers_of(value, &view))
-		return qeff_select_refuse(s, node, "%s is neither an activation nor a weight",
-					  value->name);
+	if (!lower_numbers_of(value, &view) || !is_of_columns(value, node->outputs[0], head_major))
+		return qeff_select_refuse(
+			s, node, "%s is neither an activation nor one number for each column",
+			value->name);
 	if (view.rows != 1 || view.columns != 1)
 		return qeff_select_table(s, node, value, 1, width, &op->in[index]);
 	*reg = (uint8_t)(4 + index);
@@ -142,9 +167,9 @@ int qeff_select_pointwise(struct select *s, const struct qeff_node *node)
 		return -ENOMEM;
 	op->nsp.u.pointwise.width = width;
 	op->nsp.u.pointwise.first_instruction = s->l->num_instructions;
-	rc = add_operand(s, node, op, 0, width, &instruction.a);
+	rc = add_operand(s, node, op, 0, width, shape->head_major, &instruction.a);
 	if (!rc && instruction.code != QEFF_NSP_I_FUNCTION)
-		rc = add_operand(s, node, op, 1, width, &instruction.b);
+		rc = add_operand(s, node, op, 1, width, shape->head_major, &instruction.b);
 	if (!rc)
 		rc = add_instruction(s, op, instruction);
 	if (rc)

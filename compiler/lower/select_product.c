@@ -77,6 +77,7 @@ static bool is_companion(const struct qeff_value *other, const struct qeff_value
 static void advance(struct select *s, struct select_matmul *m, const struct qeff_node *node)
 {
 	s->absorbed[m->last->index] = true;
+	m->chain[m->num_chain++] = m->last->producer;
 	m->last = node->outputs[0];
 }
 
@@ -120,6 +121,7 @@ static void absorb_function(struct select *s, struct select_matmul *m)
 				s->absorbed[x->users[i]->outputs[0]->index] = true;
 		m->function = QEFF_NSP_SILU;
 		advance(s, m, node);
+		m->chain[m->num_chain++] = node->inputs[node->inputs[0] == x]->producer;
 		return;
 	}
 	node = sole_user(m->last);

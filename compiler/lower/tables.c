@@ -30,6 +30,10 @@ static void lay_out_constants(struct qeff_lowering *l, uint64_t program_bytes)
 		l->tables[i].offset = align_up(offset, LOWER_TENSOR_ALIGNMENT);
 		offset = l->tables[i].offset + table_bytes(&l->tables[i]);
 	}
+	for (uint32_t i = 0; i < l->num_raws; i++) {
+		l->raws[i].offset = align_up(offset, LOWER_TENSOR_ALIGNMENT);
+		offset = l->raws[i].offset + l->raws[i].bytes;
+	}
 	l->shared_bytes = align_up(offset, LOWER_TENSOR_ALIGNMENT);
 	offset = l->shared_bytes;
 	for (uint32_t nsp = 0; nsp < l->num_nsps; nsp++) {
@@ -73,9 +77,26 @@ static struct qeff_nsp_operand operand(const struct qeff_lowering *l, const stru
 		to.type = QEFF_NSP_F32;
 		break;
 	}
+	case LOWER_REF_RAW:
+		to.at = QEFF_NSP_REF(QEFF_NSP_CONST, l->raws[ref.index].offset);
+		break;
 	default:
 		break;
 	}
+	return to;
+}
+
+/* An operand of a nest: an element of what @ref refers to. */
+static struct qeff_nsp_operand element(const struct qeff_lowering *l, const struct lower_spec *spec,
+				       const struct lower_op *op, int i)
+{
+	struct qeff_nsp_operand to = operand(l, spec, i < QEFF_NSP_NEST_OUT ? op->in[i] : op->out);
+
+	to.stride_bytes = 0;
+	if (to.at == QEFF_NSP_NONE)
+		return to;
+	to.type = op->dense[i].type;
+	to.at += (uint64_t)op->dense[i].offset * lower_type_bytes(to.type);
 	return to;
 }
 
@@ -121,6 +142,12 @@ static struct qeff_nsp_op finish_op(const struct qeff_lowering *l, const struct 
 	for (int i = 0; i < 4; i++)
 		op.in[i] = operand(l, spec, from->in[i]);
 	op.out = operand(l, spec, from->out);
+	if (lower_is_nest(from)) {
+		for (int i = 0; i < 4; i++)
+			op.in[i] = element(l, spec, from, i);
+		op.out = element(l, spec, from, QEFF_NSP_NEST_OUT);
+		return op;
+	}
 	switch (op.code) {
 	case QEFF_NSP_ROWS:
 		op.in[0].stride_bytes = spec->seq * 8;
@@ -330,6 +357,7 @@ int qeff_lower_tables(struct qeff_lowering *l, struct qeff_error *err)
 		.ops = (uint32_t)l->num_ops,
 		.tiles = (uint32_t)l->num_tiles,
 		.instructions = l->num_instructions,
+		.nests = l->num_nests,
 	};
 	struct qeff_bytes strings = { 0 }, *b = &l->program;
 	uint64_t index_count = (uint64_t)l->num_nsps * (l->num_phases + 1), end;
@@ -343,10 +371,12 @@ int qeff_lower_tables(struct qeff_lowering *l, struct qeff_error *err)
 	header.tiles_offset = align_up(header.tile_index_offset + index_count * 4, 64);
 	header.instructions_offset =
 		align_up(header.tiles_offset + l->num_tiles * sizeof(struct qeff_nsp_tile), 64);
-	header.strings_offset =
+	header.nests_offset =
 		align_up(header.instructions_offset +
 				 l->num_instructions * sizeof(struct qeff_nsp_instruction),
 			 64);
+	header.strings_offset =
+		align_up(header.nests_offset + l->num_nests * sizeof(struct qeff_nsp_nest), 64);
 	/* Names first, without addresses: they decide how long the program is. */
 	qeff_bytes_append(b, NULL, header.strings_offset);
 	if (!b->failed)
@@ -375,6 +405,8 @@ int qeff_lower_tables(struct qeff_lowering *l, struct qeff_error *err)
 	if (l->num_instructions)
 		memcpy(b->data + header.instructions_offset, l->instructions,
 		       l->num_instructions * sizeof(*l->instructions));
+	if (l->num_nests)
+		memcpy(b->data + header.nests_offset, l->nests, l->num_nests * sizeof(*l->nests));
 	header.scratch_bytes = scratch_bytes(
 		(const struct qeff_nsp_op *)(b->data + header.ops_offset), l->num_ops);
 	memcpy(b->data, &header, sizeof(header));

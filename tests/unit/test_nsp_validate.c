@@ -100,7 +100,7 @@ static const struct damage damages[] = {
 	{ INDEX, 1, 0, 4, 0, "ROWS belongs in the first phase" },
 	{ T(1, row_parts), 0, "row part" },
 	{ T(1, row_part), 1, "row part" },
-	{ T(0, row_parts), 2, "ROWS in parts" },
+	{ T(0, row_parts), 2, "ROWS or PUT in parts" },
 	{ T(1, begin), 25, "empty range" },
 	{ T(1, end), EVERY_ENTRIES + 1, "past the end" },
 	{ T(0, end), 1, "whole rows" },
