@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Export: the graph becomes one ModelProto, built in an arena, with the functions its nodes need;
- * large initialisers go to a data file beside it, converted on the way through a small buffer.
+ * large initialisers go to a data file beside it. Those that are kept in fewer bytes than the graph
+ * computes with are exported so, each with a node that converts it.
  */
 #include "onnx/onnx.h"
 
-#include "nsp/half.h"
 #include "util/arena.h"
 #include "onnx/functions.h"
 #include "util/bytes.h"
@@ -19,7 +19,6 @@
 
 #define DATA_ALIGNMENT 4096
 #define IR_VERSION     9
-#define CHUNK	       65536 /* elements converted at a time */
 
 struct exporter {
 	const struct qeff_graph *graph;
@@ -29,7 +28,6 @@ struct exporter {
 	uint32_t num_data;
 	const struct qeff_onnx_function *functions[64];
 	size_t num_functions;
-	float *chunk;
 	struct qeff_error *err;
 };
 
@@ -58,25 +56,6 @@ static QeffOnnx__StringStringEntryProto *entry(struct qeff_arena *arena, const c
 	e->key = (char *)key;
 	e->value = (char *)value;
 	return e;
-}
-
-/* Bytes of elements [first, first + count) in the type the graph computes with; converted into
- * e->chunk if needed. */
-static const void *elements(struct exporter *e, const struct qeff_value *v, uint64_t first,
-			    size_t count)
-{
-	const uint16_t *half;
-
-	if (v->stored_type == v->type)
-		return (const uint8_t *)v->data + first * qeff_graph_type_bytes(v->type);
-	half = (const uint16_t *)v->data + first;
-	for (size_t i = 0; i < count; i++) {
-		uint16_t bits = qeff_get_u16(half + i);
-
-		e->chunk[i] = v->stored_type == QEFF_GRAPH_F16 ? qeff_f16_to_f32(bits)
-							       : qeff_bf16_to_f32(bits);
-	}
-	return e->chunk;
 }
 
 /* model.onnx.data, model_1.onnx.data, ... */
@@ -112,10 +91,21 @@ static int open_data(struct exporter *e, uint32_t number)
 	return 0;
 }
 
+/* What an initialiser is called that a node converts to the type the graph computes with. */
+static const char *stored_name(struct qeff_arena *arena, const struct qeff_value *v)
+{
+	char *name;
+
+	if (v->stored_type == v->type)
+		return v->name;
+	name = qeff_arena_alloc(arena, strlen(v->name) + sizeof(".stored"), 1);
+	return name ? strcat(strcpy(name, v->name), ".stored") : NULL;
+}
+
 static int initialiser(struct exporter *e, const struct qeff_value *v, QeffOnnx__TensorProto **out)
 {
 	QeffOnnx__TensorProto *t = qeff_arena_alloc(&e->arena, 1, sizeof(*t));
-	size_t element_bytes = qeff_graph_type_bytes(v->type);
+	size_t element_bytes = qeff_graph_type_bytes(v->stored_type);
 	struct qeff_output *data;
 	uint64_t count, size_bytes;
 	char location[64];
@@ -135,9 +125,9 @@ static int initialiser(struct exporter *e, const struct qeff_value *v, QeffOnnx_
 	if (!t)
 		return out_of_memory(e);
 	qeff_onnx__tensor_proto__init(t);
-	t->name = (char *)v->name;
+	t->name = (char *)stored_name(&e->arena, v);
 	t->has_data_type = 1;
-	t->data_type = (int32_t)v->type;
+	t->data_type = (int32_t)v->stored_type;
 	t->n_dims = v->shape.rank;
 	t->dims = qeff_arena_alloc(&e->arena, QEFF_GRAPH_MAX_RANK, sizeof(*t->dims));
 	if (!t->dims)
@@ -149,11 +139,7 @@ static int initialiser(struct exporter *e, const struct qeff_value *v, QeffOnnx_
 	if (!v->data_file) {
 		t->has_raw_data = 1;
 		t->raw_data.len = size_bytes;
-		t->raw_data.data = qeff_arena_alloc(&e->arena, 1, size_bytes);
-		if (!t->raw_data.data)
-			return out_of_memory(e);
-		if (size_bytes)
-			memcpy(t->raw_data.data, elements(e, v, 0, count), size_bytes);
+		t->raw_data.data = (uint8_t *)v->data;
 		return 0;
 	}
 	ret = open_data(e, v->data_file);
@@ -176,13 +162,7 @@ static int initialiser(struct exporter *e, const struct qeff_value *v, QeffOnnx_
 	t->n_external_data = 3;
 	if (e->arena.failed)
 		return out_of_memory(e);
-	for (uint64_t first = 0; !ret && first < count; first += CHUNK) {
-		size_t part = count - first < CHUNK ? count - first : CHUNK;
-
-		ret = qeff_output_write(data, elements(e, v, first, part), part * element_bytes,
-					e->err);
-	}
-	return ret;
+	return qeff_output_write(data, v->data, size_bytes, e->err);
 }
 
 static QeffOnnx__AttributeProto *attribute(struct qeff_arena *arena,
@@ -260,6 +240,29 @@ static const struct qeff_attribute attention_defaults[] = {
 	QEFF_FLOAT("softcap", 0.0f),
 	QEFF_INT("bias_zero", 0),
 };
+
+/* A model in half of the bytes is exported in half of the bytes. */
+static QeffOnnx__NodeProto *conversion(struct exporter *e, const struct qeff_value *v)
+{
+	const struct qeff_attribute to = QEFF_INT("to", v->type);
+	QeffOnnx__NodeProto *n = qeff_arena_alloc(&e->arena, 1, sizeof(*n));
+
+	if (!n)
+		return NULL;
+	qeff_onnx__node_proto__init(n);
+	n->name = (char *)v->name;
+	n->op_type = (char *)"Cast";
+	n->domain = (char *)"";
+	n->input = qeff_arena_alloc(&e->arena, 1, sizeof(*n->input));
+	n->output = qeff_arena_alloc(&e->arena, 1, sizeof(*n->output));
+	n->attribute = qeff_arena_alloc(&e->arena, 1, sizeof(*n->attribute));
+	if (e->arena.failed)
+		return NULL;
+	n->input[n->n_input++] = (char *)stored_name(&e->arena, v);
+	n->output[n->n_output++] = (char *)v->name;
+	n->attribute[n->n_attribute++] = attribute(&e->arena, &to);
+	return n;
+}
 
 static int node(struct exporter *e, const struct qeff_node *from, QeffOnnx__NodeProto **out)
 {
@@ -352,7 +355,8 @@ static int fill_graph(struct exporter *e, QeffOnnx__GraphProto *g)
 	int ret;
 
 	g->name = (char *)graph->name;
-	g->node = qeff_arena_alloc(&e->arena, graph->num_nodes, sizeof(*g->node));
+	g->node = qeff_arena_alloc(&e->arena, (uint64_t)graph->num_nodes + graph->num_values,
+				   sizeof(*g->node));
 	g->initializer = qeff_arena_alloc(&e->arena, graph->num_values, sizeof(*g->initializer));
 	g->input = qeff_arena_alloc(&e->arena, graph->num_inputs, sizeof(*g->input));
 	g->output = qeff_arena_alloc(&e->arena, graph->num_outputs, sizeof(*g->output));
@@ -364,6 +368,8 @@ static int fill_graph(struct exporter *e, QeffOnnx__GraphProto *g)
 		ret = initialiser(e, graph->values[i], &g->initializer[g->n_initializer++]);
 		if (ret)
 			return ret;
+		if (graph->values[i]->stored_type != graph->values[i]->type)
+			g->node[g->n_node++] = conversion(e, graph->values[i]);
 	}
 	for (uint32_t i = 0; i < graph->num_nodes; i++) {
 		ret = node(e, graph->nodes[i], &g->node[g->n_node++]);
@@ -443,15 +449,13 @@ int qeff_onnx_export(const struct qeff_graph *graph, const char *directory, cons
 		return qeff_error_set(err, ret, "%s: cannot make this directory: %s", directory,
 				      qeff_strerror(-ret, text, sizeof(text)));
 	}
-	e.chunk = malloc(CHUNK * sizeof(*e.chunk));
-	if (!e.chunk || asprintf(&model_path, "%s/model.onnx", directory) < 0) {
+	if (asprintf(&model_path, "%s/model.onnx", directory) < 0) {
 		ret = out_of_memory(&e);
 		goto out;
 	}
 	ret = write_model(&e, model_path, transforms);
 out:
 	qeff_arena_free(&e.arena);
-	free(e.chunk);
 	free(model_path);
 	return ret;
 }

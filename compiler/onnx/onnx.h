@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The graph as ONNX: export (import comes beside it). */
+/* The graph as ONNX: export (import.h has the other way). */
 #ifndef QEFF_ONNX_ONNX_H
 #define QEFF_ONNX_ONNX_H
 
@@ -13,9 +13,9 @@
  * @transforms: names of the transforms applied, comma separated, kept in the model's metadata
  *
  * Symbolic dimensions stay symbolic. Operators of the qeff domain come with function bodies in
- *terms of ONNX's own, so a runtime that knows only ONNX computes the same. Initialisers are
- *converted to the type the graph computes with, one at a time through a small buffer. The same
- *graph gives the same bytes.
+ * terms of ONNX's own, so a runtime that knows only ONNX computes the same. Initialisers keep the
+ * type they are stored as, with a Cast to the type the graph computes with. The same graph gives
+ * the same bytes.
  */
 int qeff_onnx_export(const struct qeff_graph *graph, const char *directory, const char *transforms,
 		     struct qeff_error *err);
