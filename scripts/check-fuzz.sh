@@ -49,6 +49,8 @@ each() { # HARNESS MODEL COUNT SEEDS: replay and corrupt
 each package llama "$count" packed
 each safetensors llama "$count" safetensors-llama
 each config llama "$count" config-llama
+each model arch "$count" model_input
+each pipeline arch "$count" pipeline
 each tokenizer llama "$count" tokenizer
 each safetensors bert "$few" safetensors-bert
 each config bert "$few" config-bert
@@ -95,6 +97,8 @@ campaign safetensors llama safetensors-llama
 campaign safetensors bert safetensors-bert
 campaign config llama config-llama
 campaign config bert config-bert
+campaign model arch model_input
+campaign pipeline arch pipeline
 campaign tokenizer llama tokenizer
 campaign index sharded index
 campaign modules bert modules

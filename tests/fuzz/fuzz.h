@@ -60,6 +60,14 @@ const char *fuzz_write(const char *name, const void *data, size_t size);
 size_t fuzz_mutate(uint8_t *data, size_t size, size_t capacity, uint64_t *state,
 		   const struct fuzz_region *regions, size_t num_regions);
 
+/*
+ * Damage by someone who knows the form of the input: a harness may have it. Takes turns with
+ * fuzz_mutate(). Returns the new size, or 0 and @data as it was if there is nothing to take hold
+ * of.
+ */
+size_t fuzz_mutate_whole(uint8_t *data, size_t size, size_t capacity, uint64_t *state)
+	__attribute__((weak));
+
 /* A number below @limit. */
 uint64_t fuzz_random(uint64_t *state, uint64_t limit);
 

@@ -149,10 +149,15 @@ static void corrupt(const struct seed *seeds, size_t num_seeds, unsigned long lo
 		const struct seed *seed = &seeds[i % num_seeds];
 		/* each input by itself depends on the seed and its number alone */
 		uint64_t state = UINT64_C(0x9e3779b97f4a7c15) * (number * 1000003 + i + 1);
+		size_t size = 0;
 
 		memcpy(data, seed->data, seed->size);
-		run(data, fuzz_mutate(data, seed->size, capacity, &state, regions[i % num_seeds],
-				      num_regions[i % num_seeds]));
+		if (fuzz_mutate_whole && fuzz_random(&state, 2))
+			size = fuzz_mutate_whole(data, seed->size, capacity, &state);
+		if (!size)
+			size = fuzz_mutate(data, seed->size, capacity, &state,
+					   regions[i % num_seeds], num_regions[i % num_seeds]);
+		run(data, size);
 	}
 	free(data);
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes what the harnesses start from: two tiny models, packages of them, tokenizers, arrays, control messages.
+"""Makes what the harnesses start from: tiny models, packages of them, tokenizers, arrays, control messages.
 
     make_seeds.py FOLDER QEFF_COMPILE SOURCE_ROOT
 
@@ -254,6 +254,33 @@ def specializations(out):
         write(f"{out}/specializations/{name}.json", json.dumps({"specializations": entries}, indent=1))
 
 
+def name_hash(name):
+    """As fuzz_pipeline.c has it."""
+    value = 2166136261
+    for byte in name.encode():
+        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    return (value ^ value >> 16) & 0xFFFF
+
+
+def architectures(out, root):
+    """The checkpoints of all architectures, whole inputs of their files without the weights, and choices for each."""
+    source = random.Random(3)
+    for name in sorted(os.listdir(f"{root}/tests/data/models/arch")):
+        folder = f"{root}/tests/data/models/arch/{name}"
+        with open(f"{folder}/config.json", "rb") as file:
+            config = json.dumps(json.load(file), separators=(",", ":")).encode()
+        with open(f"{folder}/model.safetensors", "rb") as file:
+            weights = file.read()
+        write(f"{out}/model/arch/{name}/config.json", config)
+        write(f"{out}/model/arch/{name}/model.safetensors", weights)
+        end = 8 + struct.unpack_from("<Q", weights)[0]
+        write(f"{out}/model_input/{name}", struct.pack("<HI", len(config), len(weights) - end) + config + weights[:end])
+        # 16 positions; nothing asked for and pooling, a KV cache with slots; the rest as it comes
+        for kind, asked in (("plain", (0, 0, 1)), ("cache", (3, 0, 0))):
+            choices = name_hash(name).to_bytes(2, "big") + bytes((16, *asked))
+            write(f"{out}/pipeline/{name}-{kind}", choices + bytes(source.randrange(16) for _ in range(48)))
+
+
 def main():
     out, compiler, root = sys.argv[1:4]
     source = random.Random(1)
@@ -278,6 +305,7 @@ def main():
             shutil.copy(f"{root}/tests/data/tokenizer/{file}", f"{out}/tokenizer/{file}")
     for model in ("llama", "bert"):
         shutil.copy(f"{out}/model/{model}/tokenizer.json", f"{out}/tokenizer/tiny-{model}.json")
+    architectures(out, root)
     specializations(out)
     arrays(out)
     messages(out)

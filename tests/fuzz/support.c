@@ -114,13 +114,20 @@ const char *fuzz_write(const char *name, const void *data, size_t size)
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t capacity) __attribute__((weak));
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t capacity, unsigned int seed);
 
-/* Ours half of the time; libFuzzer's, which learns from what the program compares, otherwise. */
+/* Ours half of the time; libFuzzer's, which learns from what the program compares, otherwise. The
+ * harness's own goes before both, where there is one. */
 __attribute__((visibility("default"))) size_t
 LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t capacity, unsigned int seed)
 {
 	struct fuzz_region regions[FUZZ_MAX_REGIONS];
 	uint64_t state = UINT64_C(0x9e3779b97f4a7c15) * (seed + UINT64_C(1));
 
+	if (fuzz_mutate_whole && seed % 3) {
+		size_t changed = fuzz_mutate_whole(data, size, capacity, &state);
+
+		if (changed)
+			return changed;
+	}
 	if (!size || (seed & 1))
 		return LLVMFuzzerMutate ? LLVMFuzzerMutate(data, size, capacity) : size;
 	return fuzz_mutate(data, size, capacity, &state, regions,
