@@ -28,7 +28,13 @@ run() { # model options...
 }
 
 before=$(counter 1 inferences)
+in=$(counter 1 bytes_in)
 check "text is the same" run tiny-llama-stories --prompt "$(cat /models/prompt)"
+steps=$(($(counter 1 inferences) - before))
+in=$(($(counter 1 bytes_in) - in))
+echo "# $steps steps, $in bytes to the card"
+# 64 of control, then a token and a position, 8 each, for one of the 32 that there is room for; all of them for the prompt
+check "what a step does not use does not move" [ "$in" -eq $((steps * (64 + 32 * 8 + 8) + 31 * 8)) ]
 check "the embedding is the same" run tiny-bert-embed --text "$(cat /models/prompt)"
 after=$(counter 1 inferences)
 echo "# the card counts $((after - before)) inferences, $(counter 1 elements) elements"
