@@ -73,6 +73,8 @@ cleanup() {
             wait "${process%:*}" 2>/dev/null || true
         fi
     done
+    # also of one that was ended from outside
+    cp "$work/tap" "$work/console" "$out/" 2>/dev/null || true
     rm -rf "$work"
 }
 trap cleanup EXIT

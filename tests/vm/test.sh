@@ -20,6 +20,7 @@
 #   # udev                  Debian 12's udev with its rules for such nodes, and ours
 #   # seconds: N            the time limit with KVM; five times that without (60)
 #   # append: ARGUMENTS     of the kernel
+#   # slub_debug: OPTIONS   the allocator's checks, on kernels that have not KASAN, which does it better
 set -eu
 # shellcheck source=common.sh
 . "${0%/*}/common.sh"
@@ -133,8 +134,11 @@ if grep -q '^# udev$' "$script"; then
 fi
 "$here/mkinitramfs.sh" -k "$kernel" -o "$out/initramfs" -e "SETUP=$setup" -e "DISK=$(directives disk)" "$@" "$script"
 
+append=$(directives append)
+slub=$(directives slub_debug)
+[ -z "$slub" ] || [ "$kernel" = debug ] || append="$append slub_debug=$slub"
 set -- -k "$kernel" -i "$out/initramfs" -o "$out" -c "$setup" -t "$(directives seconds | grep . || echo 60)" \
-    -a "$(directives append)" -d "$(directives disk)" -b "$(directives boots | grep . || echo 1)"
+    -a "$append" -d "$(directives disk)" -b "$(directives boots | grep . || echo 1)"
 cards=$(directives card)
 if grep -q '^# card:' "$script"; then
     [ -x "$build/tools/qeff-vcard" ] || die "$build/tools/qeff-vcard has not been built"

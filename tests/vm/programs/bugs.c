@@ -122,9 +122,9 @@ int status(int fd)
 	return call(fd, DRM_IOCTL_QAIC_MANAGE, &msg);
 }
 
-uint8_t *scattered(size_t pages, unsigned int repeats)
+uint8_t *scattered(size_t pages, size_t run, unsigned int repeats)
 {
-	size_t page = 4096, bytes = pages * page;
+	size_t page = 4096, bytes = pages * page, runs = pages / run;
 	int fd = memfd_create("scattered", MFD_CLOEXEC);
 	uint8_t *at;
 
@@ -135,9 +135,10 @@ uint8_t *scattered(size_t pages, unsigned int repeats)
 		if (pwrite(fd, "", 1, (off_t)(i * page)) != 1)
 			return NULL;
 	at = mmap(NULL, bytes * repeats, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	for (size_t i = 0; at != MAP_FAILED && i < pages * repeats; i++)
-		if (mmap(at + i * page, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-			 (off_t)(i * 7 % pages * page)) == MAP_FAILED)
+	for (size_t i = 0; at != MAP_FAILED && i < runs * repeats; i++)
+		if (mmap(at + i * run * page, run * page, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_FIXED, fd,
+			 (off_t)(i * 7 % runs * run * page)) == MAP_FAILED)
 			return NULL;
 	close(fd);
 	return at == MAP_FAILED ? NULL : at;

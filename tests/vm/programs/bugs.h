@@ -32,9 +32,9 @@ int channel_state(unsigned int dbc_id);
 
 /* One STATUS exchange. */
 int status(int fd);
-/* @pages pages (no multiple of 7) that are @repeats times the same memory: no two neighbours of
- * them are neighbours in memory, in neither direction. */
-uint8_t *scattered(size_t pages, unsigned int repeats);
+/* @pages pages in runs of @run (their number no multiple of 7) that are @repeats times the same
+ * memory: no two neighbouring runs are neighbours in memory, in neither direction. */
+uint8_t *scattered(size_t pages, size_t run, unsigned int repeats);
 
 /* A buffer with one slice of all its bytes, at @offset of the client's memory on the card. 0 on
  * failure. */

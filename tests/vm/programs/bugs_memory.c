@@ -20,21 +20,19 @@ static uint32_t handle;
 static struct qaic_attach_slice_entry entries[32];
 
 /* The @nth allocation of this thread from now on fails; 0: none. Returns what was left of the one
- * before. */
+ * before. The file stays open, as opening it takes allocations as well. */
 static int fail_nth(int nth)
 {
-	int fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC), left = -1;
+	static int fd = -1;
 	char text[16] = "";
+	int left = -1;
 
 	if (fd < 0)
-		return -1;
-	if (read(fd, text, sizeof(text) - 1) > 0)
+		fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (pread(fd, text, sizeof(text) - 1, 0) > 0)
 		left = atoi(text);
 	snprintf(text, sizeof(text), "%d", nth);
-	if (pwrite(fd, text, strlen(text), 0) < 0)
-		left = -1;
-	close(fd);
-	return left;
+	return pwrite(fd, text, strlen(text), 0) < 0 ? -1 : left;
 }
 
 static int do_open(void)
@@ -98,11 +96,16 @@ static int do_mmap(void)
 
 static int do_prime(void)
 {
-	struct drm_prime_handle prime = { .handle = handle, .flags = O_CLOEXEC };
-	int ret = call(c.fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime);
+	/* a second export of the same buffer would take no memory */
+	struct drm_prime_handle prime = { .handle = bo_new(c.fd, 65536), .flags = O_CLOEXEC };
+	int ret;
 
+	if (!prime.handle)
+		return -ENOMEM;
+	ret = call(c.fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime);
 	if (!ret)
 		close(prime.fd);
+	bo_close(c.fd, prime.handle);
 	return ret;
 }
 
@@ -154,7 +157,7 @@ void bug_no_memory(void)
 	each("numbers", do_perf, 20);
 	each("status", do_status, 40);
 	each("mmap", do_mmap, 40);
-	each("export", do_prime, 60);
+	each("export", do_prime, 120);
 	each("a client", do_client, 120);
 	close(c.fd);
 }
