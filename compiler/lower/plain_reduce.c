@@ -387,11 +387,11 @@ void plain_loss(struct words *w)
 	}
 	dense_insert(&label, label.rank, 1, 0);
 	WORDS_FOLD(w, F32, QEFF_NSP_FOLD_SUM,
-		   ignores ? "b p0 = 0 b c = a neg d * 0 ? ?" : "b c = a neg d * 0 ?", &ignored,
+		   ignores ? "b c = 1 b p0 = - * a neg d * 0 ?" : "b c = a neg d * 0 ?", &ignored,
 		   &loss, classes.rank, loops, &classes, &label, &iota, &weight);
 	if (none)
 		return;
-	WORDS_FOLD(w, F32, QEFF_NSP_FOLD_SUM, ignores ? "a p0 = 0 a b = c 0 ? ?" : "a b = c 0 ?",
+	WORDS_FOLD(w, F32, QEFF_NSP_FOLD_SUM, ignores ? "a b = 1 a p0 = - * c 0 ?" : "a b = c 0 ?",
 		   &ignored, &share, classes.rank, loops, &label, &iota, &weight);
 	for (uint32_t i = 0; i < 2; i++) {
 		sums[i] = words_temp(w, QEFF_NSP_F32, 0, NULL);

@@ -20,12 +20,12 @@ struct axis {
 static double source(const struct axis *a, int64_t at)
 {
 	const char *mode = a->coordinates;
-	double x = (double)at, in = (double)a->in, out = (double)a->out;
+	double x = (double)at, in = (double)a->in, out = a->scale * in; /* not cut to a number */
 
 	if (!strcmp(mode, "asymmetric"))
 		return x / a->scale;
 	if (!strcmp(mode, "align_corners"))
-		return a->out == 1 ? 0 : x * (in - 1) / (out - 1);
+		return out <= 1 ? 0 : x * (in - 1) / (out - 1);
 	if (!strcmp(mode, "pytorch_half_pixel"))
 		return a->out > 1 ? (x + 0.5) / a->scale - 0.5 : 0;
 	if (!strcmp(mode, "tf_half_pixel_for_nn"))
@@ -36,7 +36,7 @@ static double source(const struct axis *a, int64_t at)
 				  : 0.5 * (a->roi[0] + a->roi[1]) * (in - 1);
 	if (!strcmp(mode, "half_pixel_symmetric")) {
 		/* the output may be a little smaller than the scale says: both keep their middle */
-		double adjust = out / (a->scale * in);
+		double adjust = (double)a->out / out;
 
 		return in / 2 * (1 - adjust) + (x + 0.5) / a->scale - 0.5;
 	}

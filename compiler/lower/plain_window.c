@@ -119,6 +119,7 @@ static void positions(struct words *w, const struct pool *p, const struct dense_
 {
 	const struct qeff_window *v = &p->window;
 	struct dense_view out = words_out(w, 1), numbers, plane, base, x_loops, n_loops, m_loops;
+	const double nowhere = NOWHERE;
 	int64_t all = 1, inside = 1, size[QEFF_GRAPH_MAX_RANK] = { 1, 1 }, *table;
 
 	for (uint32_t i = 0; i < v->rank; i++) {
@@ -167,8 +168,8 @@ static void positions(struct words *w, const struct pool *p, const struct dense_
 		dense_insert(&m_loops, m_loops.rank, 1, 0);
 	for (uint32_t i = 0; i < 2 * v->rank; i++)
 		dense_insert(&base, base.rank, 1, 0);
-	WORDS_FOLD(w, QEFF_NSP_NUMBER_F64, QEFF_NSP_FOLD_MIN, "a b = c d + 4611686018427387904 ?",
-		   NULL, &out, p->rank, p->loops, &x_loops, &m_loops, &n_loops, &base);
+	WORDS_FOLD(w, QEFF_NSP_NUMBER_F64, QEFF_NSP_FOLD_MIN, "a b = c d + p0 ?", &nowhere, &out,
+		   p->rank, p->loops, &x_loops, &m_loops, &n_loops, &base);
 }
 
 void plain_pool(struct words *w)
