@@ -10,6 +10,7 @@
 #define memcpy	hexagon_memcpy
 #define memmove hexagon_memmove
 #define memset	hexagon_memset
+#define sqrt	hexagon_sqrt
 void *memcpy(void *to, const void *from, size_t count);
 void *memmove(void *to, const void *from, size_t count);
 void *memset(void *to, int value, size_t count);
@@ -95,7 +96,16 @@ static void test_f64(void)
 		if (i % 6 == 0)
 			b = (b & ~(0x7ffull << 52)) | (uint64_t)(1000 + i % 60) << 52;
 		wrong += !same64(__hexagon_divdf3(f64_of(a), f64_of(b)), f64_of(a) / f64_of(b));
+		if (i % 5 == 0) /* roots of subnormals */
+			a &= 0x800fffffffffffffull;
+		wrong += !same64(hexagon_sqrt(f64_of(a)), __builtin_sqrt(f64_of(a)));
 	}
+	for (uint64_t bits = 0; bits < 8; bits++) {
+		double a = f64_of(bits >> 2 << 63 | (bits & 3) * 0x3ff8000000000000ull);
+
+		wrong += !same64(hexagon_sqrt(a), __builtin_sqrt(a));
+	}
+	CU_ASSERT_TRUE(hexagon_sqrt(INFINITY) == INFINITY);
 	CU_ASSERT_EQUAL(wrong, 0);
 }
 

@@ -22,6 +22,7 @@ double __hexagon_divdf3(double a, double b);
 void *__hexagon_memcpy_likely_aligned_min32bytes_mult8bytes(void *to, const void *from,
 							    uint32_t count);
 float __hexagon_sqrtf(float x);
+double sqrt(double x);
 
 /* memcpy() and memset() must not become calls of themselves. */
 void *memcpy(void *to, const void *from, size_t count)
@@ -240,36 +241,57 @@ double __hexagon_divdf3(double a, double b)
 	return x.value;
 }
 
+/* The root of a positive finite number, pair of bits by pair of bits. */
+static uint64_t square_root(struct format f, uint64_t bits)
+{
+	uint64_t fraction, root = 0, rest = 0;
+	int exponent;
+
+	fraction = unpack(f, bits, &exponent);
+	exponent -= (1 << (f.exponent - 1)) - 1;
+	if (exponent & 1) {
+		fraction <<= 1;
+		exponent--;
+	}
+	/* Of fraction * 2^(f.fraction + 4): the result's bits and two behind them. */
+	for (int bit = f.fraction + 2; bit >= 0; bit--) {
+		int shift = 2 * bit - f.fraction - 4;
+		uint64_t pair = shift >= 0 ? fraction >> shift : shift == -1 ? fraction << 1 : 0;
+		uint64_t trial = root << 2 | 1;
+
+		rest = rest << 2 | (pair & 3);
+		root <<= 1;
+		if (rest >= trial) {
+			rest -= trial;
+			root |= 1;
+		}
+	}
+	return pack(f, root | (rest != 0), exponent / 2 + (1 << (f.exponent - 1)) - 1);
+}
+
 float __hexagon_sqrtf(float value)
 {
 	union {
 		float value;
 		uint32_t bits;
 	} x = { value };
-	uint64_t fraction, root = 0;
-	int exponent;
 
 	if (x.bits == 0x80000000 || x.bits == 0 || x.bits == 0x7f800000)
 		return value;
-	if (x.bits > 0x7f800000) { /* negative, or NaN */
-		x.bits = 0x7fc00000;
-		return x.value;
-	}
-	fraction = unpack(f32, x.bits, &exponent);
-	exponent -= 127;
-	if (exponent & 1) {
-		fraction <<= 1;
-		exponent--;
-	}
-	/* 2^27 times the root of the fraction's square: 23 bits of result and two behind them. */
-	fraction <<= 27;
-	for (int bit = 25; bit >= 0; bit--) {
-		uint64_t next = root | 1ull << bit;
+	/* negative, or NaN */
+	x.bits = x.bits > 0x7f800000 ? 0x7fc00000 : (uint32_t)square_root(f32, x.bits);
+	return x.value;
+}
 
-		if (next * next <= fraction)
-			root = next;
-	}
-	root |= root * root != fraction;
-	x.bits = (uint32_t)pack(f32, root, exponent / 2 + 127);
+double sqrt(double value)
+{
+	union {
+		double value;
+		uint64_t bits;
+	} x = { value };
+
+	if (x.bits == 1ull << 63 || x.bits == 0 || x.bits == 0x7ff0000000000000ull)
+		return value;
+	x.bits = x.bits > 0x7ff0000000000000ull ? 0x7ff8000000000000ull : square_root(f64, x.bits);
 	return x.value;
 }

@@ -10,6 +10,7 @@
  * operation must agree where floats are multiplied and added alike: Hexagon with portable code in
  * two steps, AVX-512 with AVX2 in one.
  */
+#include "../../unit/nsp_dense.h"
 #include "../../unit/nsp_everything.h"
 
 #include "util/file.h"
@@ -242,6 +243,25 @@ static int check_everything(const char *against, char **argv)
 	return check("every operation", constants, bytes, m.ddr, against, argv);
 }
 
+/* Nests round operation by operation, in every class of numbers. */
+static int check_dense(char **argv)
+{
+	static const char *const names[] = { "nests in f32", "nests in f64", "nests in i64",
+					     "nests in u64" };
+
+	for (uint32_t number = 0; number < QEFF_NSP_NUMBERS; number++) {
+		uint8_t *ddr = nsp_aligned(NSP_BUILDER_DDR), *constants;
+		struct dense_all d;
+		size_t bytes;
+
+		constants = dense_layout(&d, 1u << number, &bytes);
+		dense_inputs(&d, ddr);
+		if (check(names[number], constants, bytes, ddr, "portable", argv))
+			return 1;
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	bool hexagon = argc == 4 && !strcmp(argv[1], "hexagon");
@@ -256,7 +276,7 @@ int main(int argc, char **argv)
 		printf("skipped: this CPU has no %s\n", argv[1]);
 		return SKIP;
 	}
-	if (check_encoder(argv + 1))
+	if (check_encoder(argv + 1) || check_dense(argv + 1))
 		return 1;
 	if (hexagon)
 		return check_everything("portable", argv + 1);
