@@ -137,7 +137,7 @@ static void numbers_line(struct qeff_bytes *key, const char *name, const uint32_
 }
 
 #if __SIZEOF_POINTER__ == 8
-_Static_assert(sizeof(struct qeff_compile_options) == 224,
+_Static_assert(sizeof(struct qeff_compile_options) == 256,
 	       "what changes the package has a line below, a new option too");
 #endif
 
@@ -178,6 +178,10 @@ int qeff_cache_options(const struct qeff_compile_options *o, struct qeff_bytes *
 	line(key, "precision=%s", qeff_compile_precision_name(o->precision));
 	for (size_t i = 0; i < o->num_fp32_nodes; i++)
 		line(key, "fp32_node=%s", o->fp32_nodes[i]);
+	for (size_t i = 0; i < o->num_input_shapes; i++)
+		line(key, "input_shape=%s", o->input_shapes[i]);
+	for (size_t i = 0; i < o->num_input_values; i++)
+		line(key, "input_value=%s", o->input_values[i]);
 	line(key, "mxfp6_matmul=%d", o->mxfp6_matmul);
 	line(key, "mxint8_kv_cache=%d", o->mxint8_kv_cache);
 	line(key, "num_devices=%u", o->num_devices);

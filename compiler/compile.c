@@ -2,6 +2,7 @@
 /* The driver: checkpoint, graph, transforms, lowering, package, one stage after the other. */
 #include "compile.h"
 
+#include "compile_onnx.h"
 #include "graph/graph.h"
 #include "onnx/onnx.h"
 
@@ -19,6 +20,7 @@ struct compile {
 	struct qeff_adapter *adapter;
 	struct compile_loras loras;
 	struct qeff_checkpoint *checkpoint;
+	struct compile_onnx *imported; /* in place of the checkpoint */
 	struct qeff_model_info info;
 	struct qeff_graph *graph;
 	struct qeff_transforms_applied applied;
@@ -98,6 +100,12 @@ static int read_checkpoint(struct compile *c)
 	struct qeff_graph *graph = NULL;
 	int rc = read_lists(c);
 
+	if (!rc && qeff_compile_is_onnx(c->options->model_dir))
+		return qeff_compile_onnx_open(c->options, &c->plan, &c->imported, c->err);
+	if (!rc && (c->options->num_input_shapes || c->options->num_input_values))
+		rc = qeff_error_set(c->err, -EINVAL,
+				    "%s: shapes and values of inputs are for ONNX models",
+				    c->options->model_dir);
 	if (!rc && c->options->adapter)
 		rc = qeff_adapter_open(c->options->adapter, &c->adapter, c->err);
 	if (!rc)
@@ -141,6 +149,33 @@ static int show_program(struct compile *c)
 	return rc ? rc : show(c, "program", text, dot);
 }
 
+/* A graph for each specialisation, as each has been imported. */
+static int import_graphs(struct compile *c)
+{
+	const struct qeff_transform_options transforms = {
+		.fp32_nodes = c->lists.fp32_nodes,
+		.num_fp32_nodes = c->lists.num_fp32_nodes,
+		.custom_io = c->lists.io,
+		.num_custom_io = c->lists.num_io,
+		.mxint8_kv_cache = c->options->mxint8_kv_cache,
+		.fp16 = c->plan.precision == QEFF_LOWER_FP16,
+		.watch = c->options->graph ? show_graph : NULL,
+		.watch_user = c,
+	};
+	int rc = 0;
+
+	c->info.architecture = "ONNX";
+	for (uint32_t i = 0; i < c->plan.num_specs && !rc; i++) {
+		rc = qeff_compile_onnx_graph(c->imported, &c->plan, &c->plan.specs[i], &c->bound[i],
+					     c->err);
+		if (!rc && c->options->graph)
+			rc = show_graph(c, "imported", c->bound[i], c->err);
+		if (!rc)
+			rc = qeff_transforms_apply(c->bound[i], &transforms, &c->applied, c->err);
+	}
+	return rc;
+}
+
 static int make_graph(struct compile *c)
 {
 	size_t num_pairs = 0;
@@ -168,8 +203,11 @@ static int make_graph(struct compile *c)
 		.watch = c->options->graph ? show_graph : NULL,
 		.watch_user = c,
 	};
-	int rc = qeff_model_build(c->checkpoint, &model, &c->graph, &c->info, c->err);
+	int rc;
 
+	if (c->imported)
+		return import_graphs(c);
+	rc = qeff_model_build(c->checkpoint, &model, &c->graph, &c->info, c->err);
 	if (!rc && c->options->graph)
 		rc = show_graph(c, "built", c->graph, c->err);
 	if (rc)
@@ -185,7 +223,9 @@ static int export_onnx(struct compile *c)
 	for (size_t i = 0; i < c->applied.count && length < sizeof(names); i++)
 		length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
 					   i ? "," : "", c->applied.transform[i].name);
-	return qeff_onnx_export(c->graph, c->options->onnx_dir, names, c->err);
+	/* an imported one in the shapes of its first specialisation */
+	return qeff_onnx_export(c->imported ? c->bound[0] : c->graph, c->options->onnx_dir, names,
+				c->err);
 }
 
 static int lower(struct compile *c)
@@ -197,7 +237,7 @@ static int lower(struct compile *c)
 	};
 	int rc;
 
-	for (uint32_t i = 0; i < c->plan.num_specs; i++) {
+	for (uint32_t i = 0; i < c->plan.num_specs && !c->imported; i++) {
 		const struct compile_spec *spec = &c->plan.specs[i];
 		const struct qeff_binding_size sizes[] = {
 			{ "batch_size", spec->batch },
@@ -278,7 +318,8 @@ static int add_text(char ***list, uint32_t *count, const char *text)
 static int list_texts(struct compile *c)
 {
 	struct qeff_compile_summary *s = c->summary;
-	const struct qeff_checkpoint_pooling *pooling = qeff_checkpoint_pooling(c->checkpoint);
+	const struct qeff_checkpoint_pooling *pooling =
+		c->imported ? NULL : qeff_checkpoint_pooling(c->checkpoint);
 	int rc = 0;
 
 	s->architecture = strdup(c->info.architecture);
@@ -288,6 +329,8 @@ static int list_texts(struct compile *c)
 		rc = add_text(&s->transforms, &s->num_transforms, c->applied.transform[i].name);
 	for (size_t i = 0; !rc && i < c->info.num_warnings; i++)
 		rc = add_text(&s->warnings, &s->num_warnings, c->info.warnings[i]);
+	if (c->imported)
+		return rc;
 	if (!rc && c->info.task == QEFF_MODEL_ENCODER && pooling->unsupported &&
 	    c->options->pooling == QEFF_COMPILE_POOLING_DEFAULT)
 		rc = add_text(&s->warnings, &s->num_warnings, pooling->unsupported);
@@ -330,7 +373,7 @@ static int summarise(struct compile *c)
 	struct qeff_lower_facts facts;
 
 	qeff_lower_facts(c->lowering, &facts);
-	s->task = qeff_model_task_name(c->info.task);
+	s->task = c->imported ? "tensors" : qeff_model_task_name(c->info.task);
 	s->parameters = c->info.parameters;
 	s->layers = c->info.layers;
 	s->num_cores = facts.num_nsps;
@@ -362,6 +405,7 @@ static void clean_up(struct compile *c)
 	qeff_compile_loras_clear(&c->loras);
 	qeff_model_info_clear(&c->info);
 	qeff_checkpoint_close(c->checkpoint);
+	qeff_compile_onnx_close(c->imported);
 }
 
 int qeff_compile(const struct qeff_compile_options *options, struct qeff_compile_summary *summary,

@@ -104,6 +104,7 @@ int qeff_compile_settle(const struct qeff_compile_options *options,
 /**
  * struct compile_package - what goes into the file
  * @loras: adapters that are chosen while running
+ * @checkpoint: NULL for an ONNX model, which has neither tokenizer nor settings
  * @name: the network's
  * @has_tokenizer: whether the folder had one
  * @package_bytes: length of the file

@@ -16,6 +16,8 @@ struct qeff_compile_config {
 	json_t *root;
 	uint32_t numbers[4][QEFF_COMPILE_MAX_SPECIALISATIONS];
 	const char **fp32_nodes;
+	const char **input_shapes;
+	const char **input_values;
 	const char **loras;
 };
 
@@ -215,6 +217,12 @@ static int read_key(const struct reader *r, const char *key, const json_t *value
 				  &o->num_fp32_nodes);
 	if (!strcmp(key, "loras"))
 		return take_texts(r, key, value, &r->config->loras, &o->loras, &o->num_loras);
+	if (!strcmp(key, "input_shapes"))
+		return take_texts(r, key, value, &r->config->input_shapes, &o->input_shapes,
+				  &o->num_input_shapes);
+	if (!strcmp(key, "input_values"))
+		return take_texts(r, key, value, &r->config->input_values, &o->input_values,
+				  &o->num_input_values);
 	if (!strcmp(key, "precision"))
 		return take_precision(r, key, value);
 	if (!strcmp(key, "pooling"))
@@ -265,6 +273,8 @@ void qeff_compile_config_close(struct qeff_compile_config *config)
 		return;
 	json_decref(config->root);
 	free(config->fp32_nodes);
+	free(config->input_shapes);
+	free(config->input_values);
 	free(config->loras);
 	free(config);
 }

@@ -82,6 +82,11 @@ int qeff_compile_check_options(const struct qeff_compile_options *o, struct qeff
 	if (o->num_loras > QEFF_COMPILE_MAX_LORAS)
 		return qeff_error_set(err, -EINVAL, "%zu adapters; at most %u are possible",
 				      o->num_loras, QEFF_COMPILE_MAX_LORAS);
+	if (o->num_input_shapes > QEFF_COMPILE_MAX_INPUTS ||
+	    o->num_input_values > QEFF_COMPILE_MAX_INPUTS)
+		return qeff_error_set(err, -EINVAL,
+				      "shapes and values are given for at most %d inputs",
+				      QEFF_COMPILE_MAX_INPUTS);
 	rc = check_numbers("comp_ctx_lengths_prefill", &o->comp_ctx_lengths_prefill, err);
 	if (!rc)
 		rc = check_numbers("comp_ctx_lengths_decode", &o->comp_ctx_lengths_decode, err);

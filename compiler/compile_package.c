@@ -150,16 +150,16 @@ static int write_segments(struct compile_package *p, struct sink *sink, struct q
 
 	if (!rc)
 		rc = add_made(p, sink->writer, QEFF_SEGMENT_NETWORK, make_network, err);
-	if (!rc)
+	if (!rc && p->checkpoint)
 		rc = add_tokenizer(p, sink->writer, err);
-	if (!rc)
+	if (!rc && p->checkpoint)
 		rc = add_made(p, sink->writer, "generation.json", qeff_compile_generation, err);
 	if (rc)
 		return rc;
 	qeff_lower_facts(p->lowering, &facts);
 	desc.static_bytes = facts.constants_bytes;
 	rc = qeff_qpc_writer_begin_constants(sink->writer, &desc, err);
-	if (!rc)
+	if (!rc && p->checkpoint)
 		rc = list_tensors(sink, p->checkpoint, err);
 	if (!rc)
 		rc = qeff_lower_emit(p->lowering, &lower_sink, err);

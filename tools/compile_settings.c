@@ -14,7 +14,9 @@
 
 static const char usage[] =
 	"Usage: qeff-compile MODEL_DIR [-o OUT.qpc] [options]\n"
-	"Compiles a Hugging Face checkpoint (config.json, safetensors) into a package.\n"
+	"       qeff-compile MODEL.onnx -o OUT.qpc [--shape NAME=1x128] [options]\n"
+	"Compiles a Hugging Face checkpoint (config.json, safetensors), or an ONNX model,\n"
+	"into a package.\n"
 	"  -o, --output FILE          the package (default: one in the cache)\n"
 	"      --num-cores N          NSPs to run on, 1 to 16 (default 16)\n"
 	"      --batch-size B         sequences side by side (default 1)\n"
@@ -62,7 +64,11 @@ static const char usage_of_the_rest[] =
 	"      --adapter DIR          a LoRA adapter (PEFT) to merge into the weights\n"
 	"      --lora [NAME=]DIR      a LoRA adapter to choose while running (qeff-load\n"
 	"                             --lora NAME); once for each adapter\n"
-	"      --num-devices N        1\n";
+	"      --num-devices N        1\n"
+	"ONNX models:\n"
+	"      --shape NAME=1x128     the shape of an input; once for each\n"
+	"      --value NAME=FILE.pb   an input that is a constant: a file (TensorProto),\n"
+	"                             or integers, NAME=N,N,...\n";
 
 __attribute__((format(printf, 1, 2))) static int usage_error(const char *format, ...)
 {
@@ -211,16 +217,15 @@ static int take_fp32_nodes(const char *list, struct settings *s)
 }
 
 /* Those on the command line take the place of what a file said. */
-static int add_lora(const char *entry, struct settings *s)
+static int add_text(const char *option, const char **own, uint32_t limit, const char *const **texts,
+		    size_t *count)
 {
-	struct qeff_compile_options *o = &s->options;
-
-	if (o->loras != s->loras)
-		o->num_loras = 0;
-	if (o->num_loras == QEFF_COMPILE_MAX_LORAS)
-		return usage_error("--lora is given at most %d times", QEFF_COMPILE_MAX_LORAS);
-	s->loras[o->num_loras++] = entry;
-	o->loras = s->loras;
+	if (*texts != own)
+		*count = 0;
+	if (*count == limit)
+		return usage_error("--%s is given at most %u times", option, limit);
+	own[(*count)++] = optarg;
+	*texts = own;
 	return 0;
 }
 
@@ -233,6 +238,8 @@ enum {
 	PRECISION,
 	FP32_NODES,
 	LORA,
+	SHAPE,
+	VALUE,
 	JSON,
 	HELP_ALL,
 	NO_CACHE,
@@ -274,6 +281,8 @@ static const struct {
 	{ "precision", OWN, PRECISION },
 	{ "fp32-nodes", OWN, FP32_NODES },
 	{ "lora", OWN, LORA },
+	{ "shape", OWN, SHAPE },
+	{ "value", OWN, VALUE },
 	{ "json", OWN, JSON },
 	{ "help", OWN, 'h' },
 	{ "help-all", OWN, HELP_ALL },
@@ -290,7 +299,8 @@ static bool takes_value(size_t i)
 	if (options[i].kind != OWN)
 		return options[i].kind != FLAG;
 	return options[i].at == CONFIG || options[i].at == POOLING || options[i].at == PRECISION ||
-	       options[i].at == FP32_NODES || options[i].at == LORA || options[i].at == CACHE;
+	       options[i].at == FP32_NODES || options[i].at == LORA || options[i].at == SHAPE ||
+	       options[i].at == VALUE || options[i].at == CACHE;
 }
 
 static int take_table(size_t i, struct settings *s)
@@ -333,7 +343,14 @@ static int take_option(int option, struct settings *s)
 	case FP32_NODES:
 		return take_fp32_nodes(optarg, s);
 	case LORA:
-		return add_lora(optarg, s);
+		return add_text("lora", s->loras, QEFF_COMPILE_MAX_LORAS, &s->options.loras,
+				&s->options.num_loras);
+	case SHAPE:
+		return add_text("shape", s->input_shapes, QEFF_COMPILE_MAX_INPUTS,
+				&s->options.input_shapes, &s->options.num_input_shapes);
+	case VALUE:
+		return add_text("value", s->input_values, QEFF_COMPILE_MAX_INPUTS,
+				&s->options.input_values, &s->options.num_input_values);
 	case JSON:
 		s->json = true;
 		return 0;
@@ -418,6 +435,9 @@ int compile_settings_read(int argc, char **argv, struct settings *s)
 	s->options.model_dir = argv[optind];
 	if (s->options.onnx_dir && !s->options.output)
 		return usage_error("--onnx goes with -o OUT.qpc");
+	if (strlen(argv[optind]) > 5 && !strcmp(strrchr(argv[optind], 0) - 5, ".onnx") &&
+	    !s->options.output)
+		return usage_error("an ONNX model goes with -o OUT.qpc");
 	return -1;
 }
 

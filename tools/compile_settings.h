@@ -14,6 +14,8 @@ struct settings {
 	char **fp32_nodes;
 	size_t num_fp32_nodes;
 	const char *loras[QEFF_COMPILE_MAX_LORAS];
+	const char *input_shapes[QEFF_COMPILE_MAX_INPUTS];
+	const char *input_values[QEFF_COMPILE_MAX_INPUTS];
 	struct qeff_compile_config *config;
 	bool json;
 	bool anew;

@@ -40,7 +40,8 @@ struct qeff_onnx_shape {
 /**
  * struct qeff_onnx_import_options - how to import
  * @sizes: of symbolic dimensions, in place of their names; the others stay symbolic
- * @shapes: of inputs; they win over what the file says, and give its symbols their sizes
+ * @shapes: of inputs; they win over what the file says, give its symbols their sizes, and win over
+ *	    @sizes
  * @values: inputs that are constants
  * @fold: computes the outputs of @node, all of whose inputs are constants, into @outputs, which
  *	  have room for them; -ENOTSUP leaves the node in the graph. NULL: nothing is computed
@@ -80,6 +81,12 @@ const char *qeff_onnx_symbol(const struct qeff_onnx_model *model, uint32_t index
  */
 int qeff_onnx_import(struct qeff_onnx_model *model, const struct qeff_onnx_import_options *options,
 		     struct qeff_graph **graph, struct qeff_error *err);
+
+/* @count integers as the value of input @name, in its type; @tensor's data is @numbers, which may
+ * be changed for that. One number has the input's rank, more are a list. */
+int qeff_onnx_give_integers(const struct qeff_onnx_model *model, const char *name, uint32_t count,
+			    int64_t *numbers, struct qeff_onnx_tensor *tensor,
+			    struct qeff_error *err);
 
 /* Reads a TensorProto (the .pb files beside ONNX's tests); the tensor's memory goes with
  * qeff_onnx_tensor_free(). */

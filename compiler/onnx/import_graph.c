@@ -51,12 +51,21 @@ static const QeffOnnx__TensorShapeProto *shape_of(const QeffOnnx__ValueInfoProto
 	return info->type && info->type->tensor_type ? info->type->tensor_type->shape : NULL;
 }
 
-static int set_size(struct importer *im, const char *symbol, int64_t size)
+/* Some writers call all that they do not know "?". */
+static bool is_symbol(const QeffOnnx__TensorShapeProto__Dimension *dim)
+{
+	return *onnx_text(dim->dim_param) && strcmp(dim->dim_param, "?");
+}
+
+/* @weak: unless it has a size. */
+static int set_size(struct importer *im, const char *symbol, int64_t size, bool weak)
 {
 	struct onnx_name *entry = onnx_names_add(&im->sizes, symbol);
 
 	if (!entry)
 		return import_no_memory(im);
+	if (weak && entry->u.number)
+		return 0;
 	if (!entry->u.number) {
 		im->bound[im->num_bound] = (struct qeff_binding_size){ symbol, size };
 		entry->u.number = ++im->num_bound;
@@ -79,8 +88,6 @@ static int settle_sizes(struct importer *im)
 			   sizeof(*im->bound));
 	if (!im->bound)
 		return import_no_memory(im);
-	for (uint32_t i = 0; i < o->num_sizes && !ret; i++)
-		ret = set_size(im, o->sizes[i].symbol, o->sizes[i].size);
 	for (size_t i = 0; i < graph->n_input && !ret; i++) {
 		const char *name = onnx_text(graph->input[i]->name);
 		const QeffOnnx__TensorShapeProto *shape = shape_of(graph->input[i]);
@@ -95,9 +102,11 @@ static int settle_sizes(struct importer *im)
 				"for has %u",
 				im->model->name, name, shape->n_dim, asked->rank);
 		for (uint32_t d = 0; d < asked->rank && !ret; d++)
-			if (*onnx_text(shape->dim[d]->dim_param))
-				ret = set_size(im, shape->dim[d]->dim_param, asked->dims[d]);
+			if (is_symbol(shape->dim[d]))
+				ret = set_size(im, shape->dim[d]->dim_param, asked->dims[d], false);
 	}
+	for (uint32_t i = 0; i < o->num_sizes && !ret; i++)
+		ret = set_size(im, o->sizes[i].symbol, o->sizes[i].size, true);
 	for (uint32_t i = 0; i < o->num_shapes && !ret; i++) {
 		bool found = false;
 
@@ -121,7 +130,7 @@ static int input_dim(struct importer *im, const char *name, uint32_t index,
 		*dim = qeff_dim_of(from->dim_value);
 		return 0;
 	}
-	if (!*symbol) { /* nothing is said of it */
+	if (!is_symbol(from)) { /* nothing is said of it */
 		made = qeff_arena_alloc(&im->scratch, strlen(name) + 16, 1);
 		if (!made)
 			return import_no_memory(im);

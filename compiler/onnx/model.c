@@ -235,7 +235,10 @@ static const char *symbol_at(const QeffOnnx__GraphProto *graph, size_t input, si
 
 	if (!shape || dim >= shape->n_dim)
 		return NULL;
-	return onnx_text(shape->dim[dim]->dim_param);
+	/* "?" is what some writers call all that they do not know */
+	return strcmp(onnx_text(shape->dim[dim]->dim_param), "?")
+		       ? onnx_text(shape->dim[dim]->dim_param)
+		       : "";
 }
 
 const char *qeff_onnx_symbol(const struct qeff_onnx_model *model, uint32_t index)
@@ -262,6 +265,49 @@ const char *qeff_onnx_symbol(const struct qeff_onnx_model *model, uint32_t index
 		}
 	}
 	return NULL;
+}
+
+static const QeffOnnx__TypeProto *input_type(const struct qeff_onnx_model *model, const char *name)
+{
+	const QeffOnnx__GraphProto *graph = model->proto->graph;
+
+	for (size_t i = 0; i < graph->n_input; i++)
+		if (!strcmp(onnx_text(graph->input[i]->name), name))
+			return graph->input[i]->type;
+	return NULL;
+}
+
+int qeff_onnx_give_integers(const struct qeff_onnx_model *model, const char *name, uint32_t count,
+			    int64_t *numbers, struct qeff_onnx_tensor *tensor,
+			    struct qeff_error *err)
+{
+	const QeffOnnx__TypeProto *type = input_type(model, name);
+	const QeffOnnx__TensorShapeProto *shape;
+	int32_t element;
+	size_t bytes;
+
+	if (!type || !type->tensor_type)
+		return qeff_error_set(err, -EINVAL, "%s: has no input \"%s\"", model->name, name);
+	shape = type->tensor_type->shape;
+	element = type->tensor_type->elem_type;
+	bytes = qeff_graph_type_bytes((enum qeff_graph_type)element);
+	if (element != QEFF_GRAPH_I64 && element != QEFF_GRAPH_I32 && element != QEFF_GRAPH_BOOL)
+		return qeff_error_set(err, -ENOTSUP,
+				      "%s: input \"%s\": is neither i64, i32 nor bool; give its "
+				      "value in a file",
+				      model->name, name);
+	tensor->type = (enum qeff_graph_type)element;
+	tensor->rank = count > 1 || !shape || shape->n_dim > QEFF_GRAPH_MAX_RANK
+			       ? count > 1
+			       : (uint32_t)shape->n_dim;
+	for (uint32_t i = 0; i < tensor->rank; i++)
+		tensor->dims[i] = count;
+	/* in place, low bytes first: each lands at or before where it was */
+	for (uint32_t i = 0; i < count; i++)
+		memmove((uint8_t *)numbers + i * bytes, &numbers[i], bytes);
+	tensor->data = numbers;
+	tensor->size_bytes = count * bytes;
+	return 0;
 }
 
 /* ---- computed constants ---- */

@@ -27,6 +27,7 @@ extern "C" {
 #define QEFF_COMPILE_MAX_SEQ_LENS	     64
 #define QEFF_COMPILE_MAX_SPECIALISATIONS     64
 #define QEFF_COMPILE_MAX_LORAS		     256
+#define QEFF_COMPILE_MAX_INPUTS		     64
 #define QEFF_COMPILE_DEFAULT_PREFILL_SEQ_LEN 32
 #define QEFF_COMPILE_DEFAULT_CTX_LEN	     128
 #define QEFF_COMPILE_DEFAULT_SEQ_LEN	     128
@@ -101,7 +102,7 @@ struct qeff_compile_numbers {
 
 /**
  * struct qeff_compile_options - what to compile, and how
- * @model_dir: folder with config.json and safetensors
+ * @model_dir: folder with config.json and safetensors; or an ONNX model, a file called *.onnx
  * @output: the package to write; it appears whole or not at all
  * @num_cores: NSPs, 1 to 16; 0 means 16
  * @batch_size: sequences that run side by side; 0 means 1
@@ -147,6 +148,13 @@ struct qeff_compile_numbers {
  *	   folder's): the input lora_ids [batch_size, 1] names the one of each sequence, by its
  *	   number in this list from 1; 0 is the model alone
  * @num_loras: entries of @loras, at most QEFF_COMPILE_MAX_LORAS
+ * @input_shapes: ONNX models: shapes of inputs, each "NAME=1x128", in place of sizes that the model
+ *		  leaves open; those that are called batch_size, seq_len and the like follow from
+ *		  the options above
+ * @num_input_shapes: entries of @input_shapes, at most QEFF_COMPILE_MAX_INPUTS
+ * @input_values: ONNX models: inputs that are constants of the package, each "NAME=FILE.pb" (a
+ *		  TensorProto) or "NAME=N,N,..."; what decides a shape must be one
+ * @num_input_values: entries of @input_values, at most QEFF_COMPILE_MAX_INPUTS
  * @onnx_dir: folder that receives the transformed graph as ONNX, or NULL
  * @graph: called from the calling thread with the graph at each stage, as text for people and as a
  *	   picture in Graphviz's language: "built", then the name of each transform that changed
@@ -188,6 +196,10 @@ struct qeff_compile_options {
 	size_t num_loras;
 	const char *onnx_dir;
 	void (*graph)(void *user, const char *stage, const char *text, const char *dot);
+	const char *const *input_shapes;
+	size_t num_input_shapes;
+	const char *const *input_values;
+	size_t num_input_values;
 	void (*progress)(void *user, enum qeff_compile_stage stage, uint64_t done, uint64_t total);
 	void *user;
 };
@@ -243,7 +255,8 @@ struct qeff_compile_specialisation {
 /**
  * struct qeff_compile_summary - what was made
  * @architecture: as config.json names it
- * @task: "text-generation", "feature-extraction" or "text-classification"
+ * @task: "text-generation", "feature-extraction" or "text-classification"; "tensors" for an ONNX
+ *	  model
  * @parameters: numbers in the checkpoint's weights
  * @layers: transformer layers
  * @transforms: names of the transforms applied, in order
