@@ -98,7 +98,7 @@ int qeff_select_cache(struct select *s, const struct qeff_node *node)
 	return 0;
 }
 
-/* A bias by head and distance. */
+/* A bias by head and distance, or by head and key. */
 static int read_bias(struct select *s, const struct qeff_node *node, struct lower_op *op)
 {
 	const struct qeff_value *bias = qeff_node_input(node, 5);
@@ -106,8 +106,8 @@ static int read_bias(struct select *s, const struct qeff_node *node, struct lowe
 	int64_t zero = qeff_node_int(node, "bias_zero", 0);
 
 	p->bias_columns = (uint32_t)qeff_select_dim(bias, 1);
-	p->bias_zero = (uint32_t)zero;
-	if (zero < 0 || zero >= p->bias_columns)
+	p->bias_zero = zero == -1 ? QEFF_NSP_BIAS_BY_KEY : (uint32_t)zero;
+	if (zero < -1 || zero >= p->bias_columns)
 		return qeff_select_refuse(s, node, "distance 0 is column %lld of %u",
 					  (long long)zero, p->bias_columns);
 	return qeff_select_table(s, node, bias, p->heads, p->bias_columns, &op->in[3]);

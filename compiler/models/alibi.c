@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ALiBi: in place of positions, scores that fall with the distance of the key, for each head at its
- * own slope. The table has an entry for every distance, the last for a key that is the query.
+ * own slope. MPT's table has an entry for every distance, the last for a key that is the query.
+ * Falcon's scores rise with the key's position instead, which is the same but for rounding: it
+ * keeps slopes, positions and their products as bf16, so each key has an entry.
  */
 #include "models/decoder.h"
 
@@ -35,6 +37,23 @@ static double mpt_slope(uint32_t head, uint32_t heads)
 	return pow(2, -(head + 1.0) * 8 / power);
 }
 
+static float rounded(float x)
+{
+	return qeff_bf16_to_f32(qeff_f32_to_bf16(x));
+}
+
+static void fill_falcon(float *row, uint32_t positions, float slope, float scale)
+{
+	for (uint32_t p = 0; p < positions; p++)
+		row[p] = rounded(rounded(slope) * rounded((float)p)) * scale;
+}
+
+static void fill_mpt(float *row, uint32_t positions, float slope)
+{
+	for (uint32_t p = 0; p < positions; p++)
+		row[p] = -slope * (float)(positions - 1 - p);
+}
+
 struct qeff_value *model_alibi(struct decoder *d)
 {
 	const struct qeff_model_info *info = d->b->info;
@@ -52,15 +71,13 @@ struct qeff_value *model_alibi(struct decoder *d)
 	}
 	table = qeff_graph_constant(d->b->graph, "alibi", QEFF_GRAPH_F32, 2, dims, &data);
 	for (uint32_t h = 0; table && h < info->heads; h++) {
-		float slope = d->alibi == DECODER_ALIBI_MPT ? (float)mpt_slope(h, info->heads)
-							    : (float)falcon_slope(h, info->heads);
 		float *row = (float *)data + (size_t)h * info->positions;
 
-		/* Falcon keeps its slopes as bf16, and scales them as it does the scores. */
-		if (d->alibi == DECODER_ALIBI_FALCON)
-			slope = qeff_bf16_to_f32(qeff_f32_to_bf16(slope)) * (float)d->scale;
-		for (uint32_t p = 0; p < info->positions; p++)
-			row[p] = -slope * (float)(info->positions - 1 - p);
+		if (d->alibi == DECODER_ALIBI_MPT)
+			fill_mpt(row, info->positions, (float)mpt_slope(h, info->heads));
+		else /* scaled as the scores are */
+			fill_falcon(row, info->positions, (float)falcon_slope(h, info->heads),
+				    (float)d->scale);
 	}
 	return table;
 }

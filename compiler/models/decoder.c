@@ -108,7 +108,9 @@ static struct qeff_value *attention(struct decoder *d, uint32_t index, const cha
 	if (d->softcap > 0)
 		attributes[count++] = QEFF_FLOAT("softcap", (float)d->softcap);
 	if (d->alibi)
-		attributes[count++] = QEFF_INT("bias_zero", info->positions - 1);
+		attributes[count++] = QEFF_INT("bias_zero", d->alibi == DECODER_ALIBI_FALCON
+								    ? -1
+								    : (int64_t)info->positions - 1);
 	q = project(d, layer, 0, names->q, names->q_norm, x, info->heads);
 	k = project(d, layer, 1, names->k, names->k_norm, x, info->kv_heads);
 	v = project(d, layer, 2, names->v, NULL, x, info->kv_heads);

@@ -53,10 +53,11 @@
 		"kp = Unsqueeze(kpos, key_axes)", "qp = Unsqueeze(pos, query_axes)",               \
 		"zero = Constant() value_int=0", "alive = GreaterOrEqual(kp, zero)"
 
-/* bias [H,R]: each head's number for the distance */
+/* bias [H,R]: each head's number for the distance, or (bias_zero -1) for the key */
 #define BIAS                                                                                       \
 	"distance = Sub(kp, qp)", "origin = Constant() value_int=@bias_zero",                      \
-		"column = Add(distance, origin)", "bias_dims = Shape(bias)",                       \
+		"by_distance = Add(distance, origin)", "by_key = Less(origin, zero)",              \
+		"column = Where(by_key, kp, by_distance)", "bias_dims = Shape(bias)",              \
 		"columns = Gather(bias_dims, i1)", "most = Sub(columns, i1)",                      \
 		"not_left = Max(column, zero)", "at = Min(not_left, most)",                        \
 		"by_head = Gather(bias, at) axis=1",                                               \

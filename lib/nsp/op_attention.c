@@ -198,14 +198,17 @@ static void relate(struct attention *a, uint32_t block, uint32_t first, uint32_t
 	}
 }
 
-/* Adds the numbers of the query's head and its keys' distances. @block: the first key's number. */
+/* Adds the numbers of the query's head and its keys, or their distances. @block: the first key's
+ * number. */
 static void add_bias(const struct attention *a, const struct query *query, float *scores,
 		     uint32_t block)
 {
 	const struct qeff_nsp_attention_params *p = a->p;
 	const float *bias = (const float *)nsp_in(a->run, &a->run->op->in[3], query->head);
-	int64_t column = (int64_t)block - query->own + p->bias_zero, last = p->bias_columns - 1ll;
+	int64_t column = block, last = p->bias_columns - 1ll;
 
+	if (p->bias_zero != QEFF_NSP_BIAS_BY_KEY)
+		column += (int64_t)p->bias_zero - query->own;
 	for (uint32_t i = 0; i < KEYS; i++, column++)
 		scores[i] += bias[column < 0 ? 0 : column > last ? last : column];
 }

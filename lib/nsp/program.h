@@ -327,13 +327,15 @@ struct qeff_nsp_scatter_params {
  *
  * in[3], or none: f32 [heads] rows of @bias_columns numbers in the constants: a score gets added,
  * after softcap, the one of its head and distance: column key - query + @bias_zero, or the nearest
- * there is.
+ * there is; with QEFF_NSP_BIAS_BY_KEY the one of its head and key.
  *
  * from_state 0 and @relative.distances > 0: q k^T becomes q k^T + q r^T + k s^T, where r is the row
  * of
  * @relative.keys and s that of @relative.queries (either may be NONE) which stands at the distance
  * key - query + distances - 1, or the nearest, in @relative.buckets. in[1] is F32 then.
  */
+#define QEFF_NSP_BIAS_BY_KEY UINT32_MAX
+
 struct qeff_nsp_relative {
 	uint64_t keys;	  /* CONST f32 [rows][heads * head_dim] */
 	uint64_t queries; /* the same */

@@ -68,7 +68,8 @@ TABLE = {
         "FalconForCausalLM", "FalconConfig", {**FALCON, "multi_query": False, "parallel_attn": False, "bias": True, "num_hidden_layers": 1}),
     "falcon-alibi": (
         "FalconForCausalLM", "FalconConfig",
-        {**FALCON, "alibi": True, "multi_query": False, "parallel_attn": False, "bias": True, "num_hidden_layers": 1},
+        {**FALCON, "hidden_size": 36, "num_attention_heads": 12, "alibi": True, "multi_query": False, "parallel_attn": False,
+         "bias": True, "num_hidden_layers": 1},
         {"attention": "sdpa"}),  # the eager one adds the biases twice
     "mpt": ("MptForCausalLM", "MptConfig", {
         "vocab_size": 67, "d_model": 30, "n_layers": 2, "n_heads": 5, "max_seq_len": 48, "bos_token_id": 1, "eos_token_id": 2}),

@@ -13,7 +13,7 @@
 /**
  * struct attention_case - one ATTENTION over given queries, keys and values
  * @batch, @seq, @input: token inputs (position_ids)
- * @bias_columns, @bias_zero: a bias by head and distance; 0: none
+ * @bias_columns, @bias_zero: a bias by head and distance, or by key; 0: none
  * @sinks: each head has a score of no key
  * @distances: embeddings of distances, two to a row; 0: none. @sides: for queries 1, for keys 2
  */
@@ -112,11 +112,12 @@ static double relative_score(const struct attention_case *c, uint32_t entry, uin
 			     uint32_t head, uint32_t key, double *bias)
 {
 	int64_t distance = (int64_t)key - own, most = (int64_t)c->distances - 1;
+	int64_t place = c->bias_zero == QEFF_NSP_BIAS_BY_KEY ? key : distance + c->bias_zero;
 	uint32_t row = (uint32_t)clamp(distance + most, 2 * most) / 2;
 	double score = 0;
 
 	*bias = c->bias_columns ? relative_number(head,
-						  (uint32_t)clamp(distance + c->bias_zero,
+						  (uint32_t)clamp(place,
 								  c->bias_columns - 1ll),
 						  0)
 				: 0;
@@ -349,6 +350,8 @@ static const struct attention_case cases[] = {
 	/* a bias by head and distance, embeddings of distances */
 	{ 6, 2, 32, 32, 0, 0, true, true, QEFF_NSP_F16, 2, 1, 150, 149 },
 	{ 3, 3, 20, 20, 0, 4, false, false, QEFF_NSP_F32, 2, 2, 31, 15 },
+	{ 6, 2, 32, 32, 0, 0, true, true, QEFF_NSP_F16, 2, 1, 200, QEFF_NSP_BIAS_BY_KEY },
+	{ 3, 3, 20, 20, 0, 4, false, false, QEFF_NSP_F32, 2, 2, 31, QEFF_NSP_BIAS_BY_KEY },
 	{ 3, 3, 36, 36, 0, 0, false, false, QEFF_NSP_F32, 2, 1, 0, 0, 90, 3 },
 	{ 2, 2, 16, 16, 0, 0, false, false, QEFF_NSP_F32, 1, 2, 0, 0, 12, 1 },
 	{ 4, 2, 5, 16, 20, 0, false, false, QEFF_NSP_F32, 3, 1, 9, 4, 33, 2 },
