@@ -48,8 +48,9 @@ static const NUMBER_T *NUMBER(evaluate)(const struct nest_run *n, struct NUMBER(
 		if (code->code == QEFF_NSP_I_SELECT && r->at[code->dst] != dst)
 			memcpy(dst, r->at[code->dst], count * sizeof(*dst));
 		/* where a constant or a function has no register, any will do */
-		NUMBER(execute)(code, dst, r->at[code->a % QEFF_NSP_REGISTERS],
-				r->at[code->b % QEFF_NSP_REGISTERS], count);
+		NUMBER(execute)
+		(code, dst, r->at[code->a % QEFF_NSP_REGISTERS],
+		 r->at[code->b % QEFF_NSP_REGISTERS], count);
 		result = code->dst;
 		r->at[result] = dst;
 	}

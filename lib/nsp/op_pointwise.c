@@ -22,7 +22,8 @@ static void execute(const struct qeff_nsp_instruction *instruction,
 		    float registers[QEFF_NSP_REGISTERS][COLUMNS], uint32_t columns)
 {
 	float *dst = registers[instruction->dst];
-	const float *a = registers[instruction->a];
+	/* a constant has no registers: any will do */
+	const float *a = registers[instruction->a % QEFF_NSP_REGISTERS];
 	const float *b;
 
 	if (instruction->code == QEFF_NSP_I_FUNCTION) {
@@ -31,7 +32,7 @@ static void execute(const struct qeff_nsp_instruction *instruction,
 		nsp_apply(instruction->b, dst, columns);
 		return;
 	}
-	b = registers[instruction->b];
+	b = registers[instruction->b % QEFF_NSP_REGISTERS];
 	switch (instruction->code) {
 	case QEFF_NSP_I_ADD:
 		BINARY(x + y);
