@@ -161,6 +161,10 @@ static int drop_spatial(struct importer *im, struct scope *scope, struct import_
 	if (import_int(node, "spatial", 1) != 1)
 		return import_refuse(im, node, -ENOTSUP, "attribute \"spatial\" is 0");
 	import_drop_attribute(node, "spatial");
+	if (node->opset < 7 && node->num_outputs == 1) {
+		import_drop_attribute(node, "is_test");
+		import_drop_attribute(node, "consumed_inputs");
+	}
 	return 0;
 }
 
@@ -204,6 +208,52 @@ static int softmax(struct importer *im, struct scope *scope, struct import_node 
 	return ret ? ret : 1;
 }
 
+/* The last dimensions of 1 that input 1 needs to begin at axis @axis of input 0. */
+static int begin_at(struct importer *im, struct scope *scope, struct import_node *node,
+		    int64_t axis)
+{
+	const uint32_t rank = node->inputs[0]->shape.rank, own = node->inputs[1]->shape.rank;
+	int64_t axes[QEFF_GRAPH_MAX_RANK];
+	struct qeff_value *inputs[2] = { node->inputs[1] };
+	uint32_t count = 0;
+
+	axis += axis < 0 ? rank : 0;
+	if (axis < 0 || axis + own >= rank)
+		return 0;
+	while (axis + own + count < rank) {
+		axes[count] = own + count;
+		count++;
+	}
+	inputs[1] = import_ints(im, scope, "axes", true, count, axes);
+	if (inputs[1])
+		node->inputs[1] =
+			import_helper(im, scope, "Unsqueeze", node->label, 2, inputs, 0, NULL);
+	return inputs[1] && node->inputs[1] ? 0 : im->err->code;
+}
+
+/* Before opset 7 input 1 stretched only when it was said so, perhaps from an axis on. */
+static int stretch(struct importer *im, struct scope *scope, struct import_node *node)
+{
+	bool named = import_attribute(node, "axis") != NULL;
+	int64_t axis = import_int(node, "axis", 0);
+
+	import_drop_attribute(node, "broadcast");
+	import_drop_attribute(node, "consumed_inputs");
+	import_drop_attribute(node, "axis");
+	if (!named || node->num_inputs < 2 || !node->inputs[1])
+		return 0;
+	return begin_at(im, scope, node, axis);
+}
+
+/* Slopes were those of channels. */
+static int prelu(struct importer *im, struct scope *scope, struct import_node *node)
+{
+	import_drop_attribute(node, "consumed_inputs");
+	if (node->num_inputs < 2 || !node->inputs[1] || node->inputs[1]->shape.rank != 1)
+		return 0;
+	return begin_at(im, scope, node, 1);
+}
+
 static int dft(struct importer *im, struct scope *scope, struct import_node *node)
 {
 	return to_input(im, scope, node, "axis", 2);
@@ -241,6 +291,19 @@ static const struct {
 	{ "LogSoftmax", 13, softmax },
 	{ "Hardmax", 13, softmax },
 	{ "DFT", 20, dft },
+	{ "Add", 7, stretch },
+	{ "Sub", 7, stretch },
+	{ "Mul", 7, stretch },
+	{ "Div", 7, stretch },
+	{ "Pow", 7, stretch },
+	{ "And", 7, stretch },
+	{ "Or", 7, stretch },
+	{ "Xor", 7, stretch },
+	{ "Equal", 7, stretch },
+	{ "Less", 7, stretch },
+	{ "Greater", 7, stretch },
+	{ "Gemm", 7, stretch },
+	{ "PRelu", 7, prelu },
 };
 
 int import_upgrade(struct importer *im, struct scope *scope, struct import_node *node)
