@@ -205,11 +205,11 @@ static inline __attribute__((unused)) double nsp_f64_atan(double x)
 {
 	double a = nsp_f64_abs(x), t = a > 1 ? 1 / a : a, z, sum = 0;
 
-	/* Half the angle twice: |t| < 0.1 */
+	/* Half the angle twice: |t| < 0.2 */
 	t = t / (1 + __builtin_sqrt(1 + t * t));
 	t = t / (1 + __builtin_sqrt(1 + t * t));
 	z = t * t;
-	for (int k = 17; k > 0; k -= 2)
+	for (int k = 23; k > 0; k -= 2)
 		sum = 1. / k - sum * z;
 	sum = 4 * t * sum;
 	return nsp_f64_copysign(a > 1 ? NSP_PI_2 - sum : sum, x);

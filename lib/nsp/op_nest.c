@@ -67,6 +67,12 @@ struct nest_run {
 #include "nsp/kernel_nest.h"
 #include "nsp/kernel_number_end.h"
 
+/* How many of @numbers come before unit @unit, if all units are alike: parts add up to all. */
+static uint64_t share(const struct nsp_walk *walk, uint64_t numbers, uint32_t unit)
+{
+	return (uint64_t)((double)numbers * unit / (double)walk->units);
+}
+
 void NSP_NAME(nest)(const struct nsp_run *run)
 {
 	static void (*const classes[QEFF_NSP_NUMBERS])(const struct nest_run *n, uint32_t first,
@@ -103,8 +109,7 @@ void NSP_NAME(nest)(const struct nsp_run *run)
 	classes[op->u.nest.number](&n, run->first, run->end);
 	for (uint32_t i = 0; i < n.nest->rank; i++)
 		*(i < n.walk.kept ? &numbers : &folded) *= n.nest->size[i];
-	/* Of strips that are not all of one length, the share. */
-	numbers = (uint64_t)((double)numbers * (run->end - run->first) / (double)n.walk.units);
+	numbers = share(&n.walk, numbers, run->end) - share(&n.walk, numbers, run->first);
 	run->counters->bytes += numbers * (folded * bytes + (uint64_t)n.size[QEFF_NSP_NEST_OUT]);
 	if (op->u.nest.fold == QEFF_NSP_FOLD_SUM)
 		run->counters->macs += numbers * folded;
