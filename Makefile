@@ -28,6 +28,13 @@ check:
 	@$(vm_prepare)
 	@scripts/check.sh $(BUILD)
 
+# What comes and goes as ONNX: the export against onnxruntime, and ONNX's own tests of its operators with their score.
+check-onnx:
+	@scripts/deps.sh check
+	@$(MAKE) --no-print-directory all
+	@scripts/test-env.sh $(BUILD)
+	@scripts/check.sh $(BUILD) onnx
+
 # What is kept as the truth about architectures, made anew with the transformers package, which is fetched once.
 check-reference:
 	@tests/reference/oracle.sh tests/reference/make_architectures.py compare tests/data/models/arch
@@ -95,4 +102,4 @@ install: all
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize $(BUILD)-tsan
 
-.PHONY: all demo check check-long check-reference check-vm dkms-install sanitize tsan bench bench-driver bench-peers format lint install clean
+.PHONY: all demo check check-long check-onnx check-reference check-vm dkms-install sanitize tsan bench bench-driver bench-peers format lint install clean

@@ -80,7 +80,7 @@ static void weigh(const struct words *w, const struct axis *a, double x, float *
 {
 	bool cubes = !strcmp(qeff_node_string(w->node, "mode", "nearest"), "cubic");
 	bool smooth = words_int(w, "antialias", 0) && a->scale < 1;
-	bool exclude = words_int(w, "exclude_outside", 0) || smooth;
+	bool exclude = words_int(w, "exclude_outside", 0), normal = exclude || smooth;
 	double coefficient = words_float(w, "cubic_coeff_a", -0.75), sum = 0;
 	double shrink = smooth ? a->scale : 1, reach = (cubes ? 2 : 1) / shrink;
 	int64_t first = (int64_t)floor(x - reach) + !smooth, last = (int64_t)ceil(x + reach);
@@ -97,7 +97,7 @@ static void weigh(const struct words *w, const struct axis *a, double x, float *
 		row[at] += (float)weight;
 		sum += weight;
 	}
-	for (int64_t i = 0; exclude && sum != 0 && i < a->in; i++)
+	for (int64_t i = 0; normal && sum != 0 && i < a->in; i++)
 		row[i] = (float)(row[i] / sum);
 }
 
