@@ -26,6 +26,7 @@ struct load_input {
 /**
  * struct load_options - the command line
  * @texts, @num_texts: --text
+ * @pairs: --text-pair of each, or NULL
  * @inputs, @num_inputs: -i
  * @prompt: --prompt, or the contents of @prompt_file
  * @prompt_ids, @num_prompt_ids: --prompt-ids
@@ -35,7 +36,7 @@ struct load_options {
 	const char *package;
 	const char *device;
 	const char *output_dir;
-	const char **texts;
+	const char **texts, **pairs;
 	size_t num_texts;
 	struct load_input *inputs;
 	size_t num_inputs;

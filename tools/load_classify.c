@@ -28,7 +28,7 @@ static size_t *ranking(const float *scores, size_t count)
 
 static int print_classes(const struct qeff_classifier *classifier,
 			 const struct qeff_classes *classes, const char *const *texts,
-			 struct qeff_error *err)
+			 const char *const *pairs, struct qeff_error *err)
 {
 	for (size_t row = 0; row < classes->count; row++) {
 		const float *scores = classes->scores + row * classes->labels;
@@ -36,7 +36,7 @@ static int print_classes(const struct qeff_classifier *classifier,
 
 		if (!order)
 			return fail(err, -ENOMEM, "no memory for %zu labels", classes->labels);
-		printf("%s\n", texts[row]);
+		printf("%s%s%s\n", texts[row], pairs[row] ? " | " : "", pairs[row] ?: "");
 		for (size_t i = 0; i < classes->labels && i < MAX_PRINTED; i++)
 			printf("  %8.4f  %s\n", scores[order[i]],
 			       qeff_classifier_label(classifier, order[i]));
@@ -89,7 +89,7 @@ static int report(const struct qeff_classifier *classifier, const struct qeff_cl
 			classes->truncated, classes->count);
 	if (options->json)
 		return 0;
-	ret = print_classes(classifier, classes, options->texts, err);
+	ret = print_classes(classifier, classes, options->texts, options->pairs, err);
 	if (!ret)
 		printf("\n%zu texts, %zu tokens, %zu labels\ntotal      %.4f s, %.1f tokens/s\n",
 		       classes->count, classes->tokens, classes->labels, seconds / runs, speed);
@@ -110,7 +110,8 @@ int load_classify(struct qeff_session *session, const struct load_options *optio
 		double start = now_seconds();
 
 		qeff_classes_free(&classes);
-		ret = qeff_classify(classifier, options->texts, options->num_texts, &classes, err);
+		ret = qeff_classify_pairs(classifier, options->texts, options->pairs,
+					  options->num_texts, &classes, err);
 		seconds += now_seconds() - start;
 		runs++;
 	}

@@ -36,6 +36,8 @@ static const char usage[] =
 	"      --lora NAME         with that LoRA adapter of the package, or that number\n"
 	"Embeddings, classes:\n"
 	"      --text TEXT         embeds or classifies TEXT; may be repeated\n"
+	"      --text-pair TEXT    the text before goes with this one, as rerankers take\n"
+	"                          question and passage; again: with this one as well\n"
 	"Tensors:\n"
 	"  -i, --input NAME=FILE   input NAME is in FILE (.npy); may be repeated\n"
 	"  -O, --output-dir DIR    writes each output to DIR/NAME.npy\n"
@@ -159,14 +161,30 @@ static int take_input(struct load_options *options, const char *text, struct qef
 
 static int take_text(struct load_options *options, const char *text, struct qeff_error *err)
 {
-	const char **grown =
-		realloc(options->texts, (options->num_texts + 1) * sizeof(*options->texts));
+	size_t size_bytes = (options->num_texts + 1) * sizeof(*options->texts);
+	const char **texts = realloc(options->texts, size_bytes);
+	const char **pairs = realloc(options->pairs, size_bytes);
 
-	if (!grown)
+	options->texts = texts ? texts : options->texts;
+	options->pairs = pairs ? pairs : options->pairs;
+	if (!texts || !pairs)
 		return fail(err, -ENOMEM, "no memory for a text");
-	options->texts = grown;
-	options->texts[options->num_texts++] = text;
+	pairs[options->num_texts] = NULL;
+	texts[options->num_texts++] = text;
 	return 0;
+}
+
+static int take_pair(struct load_options *options, const char *text, struct qeff_error *err)
+{
+	int ret = 0;
+
+	if (!options->num_texts)
+		return fail(err, -EINVAL, "--text-pair goes with the --text before it");
+	if (options->pairs[options->num_texts - 1])
+		ret = take_text(options, options->texts[options->num_texts - 1], err);
+	if (!ret)
+		options->pairs[options->num_texts - 1] = text;
+	return ret;
 }
 
 enum {
@@ -181,6 +199,7 @@ enum {
 	OPT_IGNORE_EOS,
 	OPT_LORA,
 	OPT_TEXT,
+	OPT_TEXT_PAIR,
 	OPT_RUNS,
 	OPT_JSON,
 	OPT_VERSION,
@@ -202,6 +221,7 @@ static const struct option long_options[] = {
 	{ "ignore-eos", no_argument, NULL, OPT_IGNORE_EOS },
 	{ "lora", required_argument, NULL, OPT_LORA },
 	{ "text", required_argument, NULL, OPT_TEXT },
+	{ "text-pair", required_argument, NULL, OPT_TEXT_PAIR },
 	{ "runs", required_argument, NULL, OPT_RUNS },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -259,6 +279,8 @@ static int take_option(struct load_options *options, int option, struct qeff_err
 		break;
 	case OPT_TEXT:
 		return take_text(options, optarg, err);
+	case OPT_TEXT_PAIR:
+		return take_pair(options, optarg, err);
 	case OPT_RUNS:
 		ret = number(optarg, 1 << 20, "--runs", &value, err);
 		if (!ret && !value)
@@ -332,9 +354,15 @@ static int run(const struct load_options *options, struct qeff_session *session,
 {
 	if (has_prompt(options))
 		return load_generate(session, options, json, err);
+	if (options->num_texts && qeff_classifier_fits(session))
+		return load_classify(session, options, json, err);
+	for (size_t i = 0; i < options->num_texts; i++)
+		if (options->pairs[i])
+			return fail(err, -EINVAL,
+				    "%s embeds texts, and --text-pair is for classifiers",
+				    options->package);
 	if (options->num_texts)
-		return qeff_classifier_fits(session) ? load_classify(session, options, json, err)
-						     : load_embed(session, options, json, err);
+		return load_embed(session, options, json, err);
 	if (!options->json)
 		report_session(session);
 	return load_tensors(session, options, json, err);
@@ -373,6 +401,7 @@ static void free_options(struct load_options *options)
 	}
 	free(options->inputs);
 	free(options->texts);
+	free(options->pairs);
 	free(options->prompt);
 	free(options->prompt_ids);
 }

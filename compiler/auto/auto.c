@@ -20,6 +20,7 @@ struct qeff_auto_model {
 	char *package;
 	struct qeff_session *session;
 	struct qeff_embedder *embedder;
+	struct qeff_classifier *classifier;
 	struct qeff_generator *generator;
 };
 
@@ -40,9 +41,11 @@ __attribute__((format(printf, 3, 4))) static int fail(struct qeff_error *err, in
 static void unload(struct qeff_auto_model *model)
 {
 	qeff_embedder_close(model->embedder);
+	qeff_classifier_close(model->classifier);
 	qeff_generator_close(model->generator);
 	qeff_session_close(model->session);
 	model->embedder = NULL;
+	model->classifier = NULL;
 	model->generator = NULL;
 	model->session = NULL;
 }
@@ -134,6 +137,14 @@ int qeff_auto_model_tokenize(const struct qeff_auto_model *model, const char *te
 				     tokens, err);
 }
 
+int qeff_auto_model_tokenize_pair(const struct qeff_auto_model *model, const char *text,
+				  const char *pair, struct qeff_tokens *tokens,
+				  struct qeff_error *err)
+{
+	return qeff_tokenizer_encode_pair(model->tokenizer, text, strlen(text), pair, strlen(pair),
+					  QEFF_ENCODE_SPECIAL, 0, tokens, err);
+}
+
 static int load(struct qeff_auto_model *model, struct qeff_error *err)
 {
 	struct qeff_device *device = NULL;
@@ -160,6 +171,27 @@ int qeff_auto_model_generate(struct qeff_auto_model *model, const struct qeff_to
 	if (!ret)
 		ret = qeff_embed_tokens(model->embedder, tokens, count, features, err);
 	return ret;
+}
+
+int qeff_auto_model_classifier(struct qeff_auto_model *model, struct qeff_classifier **classifier,
+			       struct qeff_error *err)
+{
+	int ret = load(model, err);
+
+	if (!ret && !model->classifier)
+		ret = qeff_classifier_open(model->session, &model->classifier, err);
+	*classifier = model->classifier;
+	return ret;
+}
+
+int qeff_auto_model_classify(struct qeff_auto_model *model, const struct qeff_tokens *tokens,
+			     size_t count, struct qeff_classes *classes, struct qeff_error *err)
+{
+	struct qeff_classifier *classifier;
+	int ret = qeff_auto_model_classifier(model, &classifier, err);
+
+	*classes = (struct qeff_classes){ 0 };
+	return ret ? ret : qeff_classify_tokens(classifier, tokens, count, classes, err);
 }
 
 int qeff_auto_model_generate_text(struct qeff_auto_model *model, const char *prompt,

@@ -117,8 +117,15 @@ static int finish(const struct qeff_classifier *c, struct qeff_embeddings *vecto
 int qeff_classify(struct qeff_classifier *c, const char *const *texts, size_t count,
 		  struct qeff_classes *classes, struct qeff_error *err)
 {
+	return qeff_classify_pairs(c, texts, NULL, count, classes, err);
+}
+
+int qeff_classify_pairs(struct qeff_classifier *c, const char *const *texts,
+			const char *const *pairs, size_t count, struct qeff_classes *classes,
+			struct qeff_error *err)
+{
 	struct qeff_embeddings vectors;
-	int ret = qeff_embed(c->embedder, texts, count, &vectors, err);
+	int ret = qeff_embed_pairs(c->embedder, texts, pairs, count, &vectors, err);
 
 	*classes = (struct qeff_classes){ 0 };
 	return ret ? ret : finish(c, &vectors, classes, err);

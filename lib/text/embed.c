@@ -242,23 +242,38 @@ int qeff_embed_tokens(struct qeff_embedder *e, const struct qeff_tokens *tokens,
 	return ret;
 }
 
-/* Tokens of a text, cut to what the package takes. */
-static int encode(struct qeff_embedder *e, const char *text, struct qeff_tokens *tokens,
-		  bool *truncated, struct qeff_error *err)
+static int encode(struct qeff_embedder *e, const char *text, const char *pair, size_t max_tokens,
+		  struct qeff_tokens *tokens, struct qeff_error *err)
 {
-	int ret = qeff_tokenizer_encode(e->tokenizer, text, strlen(text), QEFF_ENCODE_SPECIAL, 0,
-					tokens, err);
+	if (pair)
+		return qeff_tokenizer_encode_pair(e->tokenizer, text, strlen(text), pair,
+						  strlen(pair), QEFF_ENCODE_SPECIAL, max_tokens,
+						  tokens, err);
+	return qeff_tokenizer_encode(e->tokenizer, text, strlen(text), QEFF_ENCODE_SPECIAL,
+				     max_tokens, tokens, err);
+}
+
+/* Tokens of a text, or of a pair of them, cut to what the package takes. */
+static int encode_cut(struct qeff_embedder *e, const char *text, const char *pair,
+		      struct qeff_tokens *tokens, bool *truncated, struct qeff_error *err)
+{
+	int ret = encode(e, text, pair, 0, tokens, err);
 
 	*truncated = !ret && tokens->count > e->max_tokens;
 	if (!*truncated)
 		return ret;
 	qeff_tokens_free(tokens);
-	return qeff_tokenizer_encode(e->tokenizer, text, strlen(text), QEFF_ENCODE_SPECIAL,
-				     e->max_tokens, tokens, err);
+	return encode(e, text, pair, e->max_tokens, tokens, err);
 }
 
 int qeff_embed(struct qeff_embedder *e, const char *const *texts, size_t count,
 	       struct qeff_embeddings *embeddings, struct qeff_error *err)
+{
+	return qeff_embed_pairs(e, texts, NULL, count, embeddings, err);
+}
+
+int qeff_embed_pairs(struct qeff_embedder *e, const char *const *texts, const char *const *pairs,
+		     size_t count, struct qeff_embeddings *embeddings, struct qeff_error *err)
 {
 	struct qeff_tokens *tokens = calloc(count ? count : 1, sizeof(*tokens));
 	size_t truncated = 0;
@@ -270,7 +285,7 @@ int qeff_embed(struct qeff_embedder *e, const char *const *texts, size_t count,
 	for (size_t i = 0; !ret && i < count; i++) {
 		bool cut;
 
-		ret = encode(e, texts[i], &tokens[i], &cut, err);
+		ret = encode_cut(e, texts[i], pairs ? pairs[i] : NULL, &tokens[i], &cut, err);
 		truncated += cut;
 	}
 	if (!ret)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Post-processors. Whatever its kind, what one does to the ids of a single sequence is a template:
- * tokens before, the sequence, tokens after.
+ * Post-processors. Whatever its kind, what one does to the ids of a sequence, or of two, is a
+ * template: tokens before, the sequence, tokens after.
  */
 #include "text/postprocessor.h"
 
@@ -10,22 +10,22 @@
 #define ITEMS_MAX 1024
 #define DEPTH_MAX 8
 
-static int add_item(struct qeff_postprocessor *post, struct qeff_template_item item,
+static int add_item(struct qeff_template *to, struct qeff_template_item item,
 		    struct qeff_error *err)
 {
-	if (post->items.size_bytes / sizeof(item) >= ITEMS_MAX)
+	if (to->items.size_bytes / sizeof(item) >= ITEMS_MAX)
 		return qeff_error_set(err, -EINVAL, "post_processor: more than %d tokens",
 				      ITEMS_MAX);
-	qeff_bytes_append(&post->items, &item, sizeof(item));
-	post->special_count += !item.is_sequence;
-	return post->items.failed ? qeff_error_set(err, -ENOMEM, "no memory for a post-processor")
-				  : 0;
+	qeff_bytes_append(&to->items, &item, sizeof(item));
+	to->special_count += !item.sequence;
+	return to->items.failed ? qeff_error_set(err, -ENOMEM, "no memory for a post-processor")
+				: 0;
 }
 
 /* {"SpecialToken": {"id": "[CLS]", "type_id": 0}}: the ids stand in the template's
  * "special_tokens". */
-static int parse_special(struct qeff_postprocessor *post, const json_t *special,
-			 const json_t *tokens, struct qeff_error *err)
+static int parse_special(struct qeff_template *to, const json_t *special, const json_t *tokens,
+			 struct qeff_error *err)
 {
 	const char *where = "post_processor TemplateProcessing", *name;
 	size_t size_bytes, type_id = 0;
@@ -46,51 +46,57 @@ static int parse_special(struct qeff_postprocessor *post, const json_t *special,
 
 		rc = qeff_json_id(json_array_get(ids, i), where, name, &item.id, err);
 		if (rc == 0)
-			rc = add_item(post, item, err);
+			rc = add_item(to, item, err);
 	}
 	return rc;
 }
 
-static int parse_template(struct qeff_postprocessor *post, const json_t *json,
-			  struct qeff_error *err)
+/* The template @key, in which each of @num_sequences sequences, "A" and "B", stands once. */
+static int parse_template(struct qeff_template *to, const json_t *json, const char *key,
+			  uint32_t num_sequences, struct qeff_error *err)
 {
 	const char *where = "post_processor TemplateProcessing", *name;
-	const json_t *single = json_object_get(json, "single");
+	const json_t *pieces = json_object_get(json, key);
 	const json_t *tokens = json_object_get(json, "special_tokens");
 	size_t size_bytes, type_id = 0;
-	bool seen = false;
+	uint32_t seen = 0, number;
 	int rc = 0;
 
-	if (!json_is_array(single))
-		return qeff_error_set(err, -EINVAL, "%s: \"single\" should be an array", where);
-	for (size_t i = 0; i < json_array_size(single) && rc == 0; i++) {
-		const json_t *piece = json_array_get(single, i);
+	if (!json_is_array(pieces))
+		return qeff_error_set(err, -EINVAL, "%s: \"%s\" should be an array", where, key);
+	for (size_t i = 0; i < json_array_size(pieces) && rc == 0; i++) {
+		const json_t *piece = json_array_get(pieces, i);
 		const json_t *special = json_object_get(piece, "SpecialToken");
 		const json_t *sequence = json_object_get(piece, "Sequence");
 
 		if (special) {
-			rc = parse_special(post, special, tokens, err);
+			rc = parse_special(to, special, tokens, err);
 			continue;
 		}
 		rc = qeff_json_string(sequence, where, "id", &name, &size_bytes, err);
-		if (rc == 0 && (strcmp(name, "A") || seen))
-			rc = qeff_error_set(err, -ENOTSUP,
-					    "%s: sequence \"%.20s\" in \"single\" is not supported",
-					    where, name);
-		seen = true;
+		if (rc < 0)
+			break;
+		number = !strcmp(name, "A") ? 1 : !strcmp(name, "B") ? 2 : 3;
+		if (number > num_sequences || seen & 1u << number)
+			return qeff_error_set(err, -ENOTSUP,
+					      "%s: sequence \"%.20s\" in \"%s\" is not supported",
+					      where, name, key);
+		seen |= 1u << number;
+		rc = qeff_json_size(sequence, where, "type_id", UINT32_MAX, &type_id, err);
 		if (rc == 0)
-			rc = qeff_json_size(sequence, where, "type_id", UINT32_MAX, &type_id, err);
-		if (rc == 0)
-			rc = add_item(post,
-				      (struct qeff_template_item){ .is_sequence = true,
+			rc = add_item(to,
+				      (struct qeff_template_item){ .sequence = number,
 								   .type_id = (uint32_t)type_id },
 				      err);
 	}
 	return rc;
 }
 
-/* BertProcessing and RobertaProcessing: "cls" and "sep" are pairs of text and id. */
-static int parse_around(struct qeff_postprocessor *post, const json_t *json, struct qeff_error *err)
+/* BertProcessing and RobertaProcessing: "cls" and "sep" are pairs of text and id. Between two
+ * sequences Bert has one separator, and the second is of type 1; Roberta has two, and all are of
+ * type 0. */
+static int parse_around(struct qeff_postprocessor *post, const json_t *json, bool roberta,
+			struct qeff_error *err)
 {
 	struct qeff_template_item cls = { 0 }, sep = { 0 };
 	int rc;
@@ -100,13 +106,21 @@ static int parse_around(struct qeff_postprocessor *post, const json_t *json, str
 	if (rc == 0)
 		rc = qeff_json_id(json_array_get(json_object_get(json, "sep"), 1), "post_processor",
 				  "sep", &sep.id, err);
+	for (uint32_t pair = 0; pair < 2 && rc == 0; pair++) {
+		struct qeff_template *to = pair ? &post->pair : &post->single;
+		const struct qeff_template_item items[] = { cls, { .sequence = 1 }, sep };
+
+		for (int i = 0; i < 3 && rc == 0; i++)
+			rc = add_item(to, items[i], err);
+	}
+	if (rc == 0 && roberta)
+		rc = add_item(&post->pair, sep, err);
+	sep.type_id = !roberta;
 	if (rc == 0)
-		rc = add_item(post, cls, err);
-	if (rc == 0)
-		rc = add_item(post, (struct qeff_template_item){ .is_sequence = true }, err);
-	if (rc == 0)
-		rc = add_item(post, sep, err);
-	return rc;
+		rc = add_item(&post->pair,
+			      (struct qeff_template_item){ .sequence = 2, .type_id = !roberta },
+			      err);
+	return rc ? rc : add_item(&post->pair, sep, err);
 }
 
 static int parse_one(struct qeff_postprocessor *post, const json_t *json, unsigned int depth,
@@ -132,16 +146,21 @@ static int parse_one(struct qeff_postprocessor *post, const json_t *json, unsign
 			rc = parse_one(post, json_array_get(list, i), depth + 1, err);
 		return rc;
 	}
-	if (post->items.size_bytes)
+	if (post->single.items.size_bytes)
 		return qeff_error_set(
 			err, -ENOTSUP,
 			"post_processor \"%.60s\" after another one that adds tokens is not supported",
 			type);
 	if (!strcmp(type, "TemplateProcessing"))
-		return parse_template(post, json, err);
-	if (!strcmp(type, "BertProcessing") || !strcmp(type, "RobertaProcessing"))
-		return parse_around(post, json, err);
-	return qeff_error_set(err, -ENOTSUP, "post_processor \"%.60s\" is not supported", type);
+		rc = parse_template(&post->single, json, "single", 1, err);
+	else if (!strcmp(type, "BertProcessing") || !strcmp(type, "RobertaProcessing"))
+		return parse_around(post, json, *type == 'R', err);
+	else
+		return qeff_error_set(err, -ENOTSUP, "post_processor \"%.60s\" is not supported",
+				      type);
+	if (rc == 0 && json_object_get(json, "pair"))
+		rc = parse_template(&post->pair, json, "pair", 2, err);
+	return rc;
 }
 
 int qeff_postprocessor_parse(struct qeff_postprocessor *post, const json_t *json,
@@ -159,36 +178,44 @@ int qeff_postprocessor_parse(struct qeff_postprocessor *post, const json_t *json
 
 void qeff_postprocessor_free(struct qeff_postprocessor *post)
 {
-	qeff_bytes_free(&post->items);
+	qeff_bytes_free(&post->single.items);
+	qeff_bytes_free(&post->pair.items);
 	*post = (struct qeff_postprocessor){ 0 };
 }
 
-int qeff_postprocessor_run(const struct qeff_postprocessor *post, const uint32_t *ids, size_t count,
+int qeff_postprocessor_run(const struct qeff_postprocessor *post,
+			   const struct qeff_sequence *sequences, size_t num_sequences,
 			   bool add_special, struct qeff_bytes *out, struct qeff_bytes *types,
 			   struct qeff_error *err)
 {
-	static const struct qeff_template_item plain = { .is_sequence = true };
-	const struct qeff_template_item *items = &plain;
-	size_t num_items = 1;
+	static const struct qeff_template_item plain[] = { { .sequence = 1 },
+							   { .sequence = 2, .type_id = 1 } };
+	const struct qeff_template *template = qeff_postprocessor_template(post, num_sequences);
+	const struct qeff_template_item *items = plain;
+	size_t num_items = num_sequences;
 
-	if (post->items.size_bytes) {
-		items = (const struct qeff_template_item *)post->items.data;
-		num_items = post->items.size_bytes / sizeof(*items);
+	if (template->items.size_bytes) {
+		items = (const struct qeff_template_item *)template->items.data;
+		num_items = template->items.size_bytes / sizeof(*items);
 	}
 	for (size_t i = 0; i < num_items; i++) {
-		if (!items[i].is_sequence) {
+		const struct qeff_sequence *sequence;
+
+		if (!items[i].sequence) {
 			if (!add_special)
 				continue;
 			qeff_bytes_u32(out, items[i].id);
 			qeff_bytes_u32(types, items[i].type_id);
 			continue;
 		}
-		if (count)
-			qeff_bytes_append(out, ids, count * sizeof(*ids));
-		for (size_t k = 0; k < count; k++)
+		sequence = &sequences[items[i].sequence - 1];
+		if (sequence->count)
+			qeff_bytes_append(out, sequence->ids,
+					  sequence->count * sizeof(*sequence->ids));
+		for (size_t k = 0; k < sequence->count; k++)
 			qeff_bytes_u32(types, items[i].type_id);
 	}
 	if (out->failed || types->failed)
-		return qeff_error_set(err, -ENOMEM, "no memory for %zu tokens", count);
+		return qeff_error_set(err, -ENOMEM, "no memory for tokens");
 	return 0;
 }

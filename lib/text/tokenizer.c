@@ -224,58 +224,82 @@ static int encode_pieces(const struct qeff_tokenizer *t, const struct qeff_piece
 	return rc;
 }
 
-static int encode(const struct qeff_tokenizer *t, const struct qeff_bytes *valid, bool add_special,
-		  size_t enough, struct qeff_bytes *ids, struct qeff_bytes *types,
-		  struct qeff_error *err)
+/* Ids of a text, as struct qeff_sequence wants them in @plain. */
+static int encode(const struct qeff_tokenizer *t, const char *text, size_t size_bytes,
+		  size_t enough, struct qeff_bytes *plain, struct qeff_error *err)
 {
+	struct qeff_bytes valid = { 0 };
 	struct qeff_pieces pieces = { 0 };
-	struct qeff_bytes plain = { 0 };
-	size_t count;
 	int rc;
 
-	rc = qeff_added_extract(&t->added, &t->normalizer, valid->data, valid->size_bytes, &pieces,
-				err);
-	if (rc == 0)
-		rc = qeff_pretokenizer_run(&t->pretokenizer, &pieces, err);
-	if (rc == 0)
-		rc = encode_pieces(t, &pieces, enough, &plain, err);
-	qeff_pieces_free(&pieces);
-	count = plain.size_bytes / sizeof(uint32_t);
-	if (enough && count > enough)
-		count = enough;
-	if (rc == 0)
-		rc = qeff_postprocessor_run(&t->post, (const uint32_t *)plain.data, count,
-					    add_special, ids, types, err);
-	qeff_bytes_free(&plain);
-	return rc;
-}
-
-int qeff_tokenizer_encode(const struct qeff_tokenizer *t, const char *text, size_t size_bytes,
-			  unsigned int flags, size_t max_tokens, struct qeff_tokens *tokens,
-			  struct qeff_error *err)
-{
-	const bool add_special = flags & QEFF_ENCODE_SPECIAL;
-	struct qeff_bytes valid = { 0 }, ids = { 0 }, types = { 0 };
-	size_t special = add_special ? t->post.special_count : 0, enough = 0;
-	int rc;
-
-	*tokens = (struct qeff_tokens){ 0 };
 	if (size_bytes > QEFF_TEXT_BYTES_MAX)
 		return qeff_error_set(err, -E2BIG, "a text of %zu bytes, at most %zu are supported",
 				      size_bytes, QEFF_TEXT_BYTES_MAX);
+	qeff_utf8_lossy(&valid, (const uint8_t *)text, size_bytes);
+	if (valid.failed)
+		rc = qeff_error_set(err, -ENOMEM, "no memory for a text of %zu bytes", size_bytes);
+	else
+		rc = qeff_added_extract(&t->added, &t->normalizer, valid.data, valid.size_bytes,
+					&pieces, err);
+	if (rc == 0)
+		rc = qeff_pretokenizer_run(&t->pretokenizer, &pieces, err);
+	if (rc == 0)
+		rc = encode_pieces(t, &pieces, enough, plain, err);
+	qeff_pieces_free(&pieces);
+	qeff_bytes_free(&valid);
+	return rc;
+}
+
+/* Cuts the longer one until both together have @room, or both to halves. */
+static void cut_pair(struct qeff_sequence sequences[2], size_t room)
+{
+	struct qeff_sequence *shorter = &sequences[0], *longer = &sequences[1];
+
+	if (shorter->count + longer->count <= room)
+		return;
+	if (shorter->count > longer->count) {
+		shorter = &sequences[1];
+		longer = &sequences[0];
+	}
+	if (shorter->count > room / 2)
+		shorter->count = room / 2;
+	longer->count = room - shorter->count;
+}
+
+static int encode_sequences(const struct qeff_tokenizer *t, const char *const *texts,
+			    const size_t *size_bytes, size_t count, unsigned int flags,
+			    size_t max_tokens, struct qeff_tokens *tokens, struct qeff_error *err)
+{
+	const bool add_special = flags & QEFF_ENCODE_SPECIAL;
+	struct qeff_bytes plain[2] = { { 0 } }, ids = { 0 }, types = { 0 };
+	struct qeff_sequence sequences[2] = { { 0 } };
+	size_t special =
+		add_special ? qeff_postprocessor_template(&t->post, count)->special_count : 0;
+	size_t room = max_tokens ? max_tokens - special : SIZE_MAX;
+	int rc = 0;
+
+	*tokens = (struct qeff_tokens){ 0 };
 	if (max_tokens && max_tokens <= special)
 		return qeff_error_set(
 			err, -EINVAL,
 			"at most %zu tokens leave no room for a text beside %zu added tokens",
 			max_tokens, special);
-	if (max_tokens)
-		enough = max_tokens - special;
-	qeff_utf8_lossy(&valid, (const uint8_t *)text, size_bytes);
-	if (valid.failed)
-		rc = qeff_error_set(err, -ENOMEM, "no memory for a text of %zu bytes", size_bytes);
-	else
-		rc = encode(t, &valid, add_special, enough, &ids, &types, err);
-	qeff_bytes_free(&valid);
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		/* how much of one text is left depends on all of the other */
+		rc = encode(t, texts[i], size_bytes[i], max_tokens && count == 1 ? room : 0,
+			    &plain[i], err);
+		sequences[i] = (struct qeff_sequence){ (const uint32_t *)plain[i].data,
+						       plain[i].size_bytes / sizeof(uint32_t) };
+	}
+	if (count == 2 && max_tokens)
+		cut_pair(sequences, room);
+	else if (sequences[0].count > room)
+		sequences[0].count = room;
+	if (rc == 0)
+		rc = qeff_postprocessor_run(&t->post, sequences, count, add_special, &ids, &types,
+					    err);
+	qeff_bytes_free(&plain[0]);
+	qeff_bytes_free(&plain[1]);
 	if (rc < 0) {
 		qeff_bytes_free(&ids);
 		qeff_bytes_free(&types);
@@ -285,6 +309,23 @@ int qeff_tokenizer_encode(const struct qeff_tokenizer *t, const char *text, size
 	tokens->type_ids = (uint32_t *)types.data;
 	tokens->count = ids.size_bytes / sizeof(uint32_t);
 	return 0;
+}
+
+int qeff_tokenizer_encode(const struct qeff_tokenizer *t, const char *text, size_t size_bytes,
+			  unsigned int flags, size_t max_tokens, struct qeff_tokens *tokens,
+			  struct qeff_error *err)
+{
+	return encode_sequences(t, &text, &size_bytes, 1, flags, max_tokens, tokens, err);
+}
+
+int qeff_tokenizer_encode_pair(const struct qeff_tokenizer *t, const char *text, size_t text_bytes,
+			       const char *pair, size_t pair_bytes, unsigned int flags,
+			       size_t max_tokens, struct qeff_tokens *tokens,
+			       struct qeff_error *err)
+{
+	return encode_sequences(t, (const char *const[]){ text, pair },
+				(const size_t[]){ text_bytes, pair_bytes }, 2, flags, max_tokens,
+				tokens, err);
 }
 
 void qeff_tokens_free(struct qeff_tokens *tokens)

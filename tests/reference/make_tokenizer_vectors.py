@@ -15,6 +15,9 @@ lines.json holds the texts, an array of strings, or {"hex": "..."} where a text 
   decoded    for each line, the text of the plain ids; null where it is the line itself
   skipped    for each line, the text of the ids without special tokens; null where it is "decoded"
 
+pairs.json holds for each tokenizer its path and what it makes of two lines at a time: the indices of both, how many tokens
+there may be (0: any number; the longer text is cut first), whether with special tokens, the ids and the type of each.
+
 The small tokenizers next to them, one for each family of parts, are trained here on the same lines.
 """
 import argparse
@@ -355,6 +358,21 @@ def vectors_of(tokenizer, path, lines, chosen):
     return result
 
 
+def pairs_of(tokenizer, path, lines, name, count=60):
+    rng = random.Random("pairs of " + name)
+    result = {"tokenizer": path, "pairs": []}
+    for i in range(count):
+        a, b = rng.randrange(len(lines)), rng.randrange(len(lines))
+        special, longest = i % 4 != 3, 0 if i % 3 == 0 else rng.randrange(5, 60)
+        tokenizer.no_truncation()
+        if longest:
+            tokenizer.enable_truncation(longest, strategy="longest_first")
+        made = tokenizer.encode(text_of(lines[a]), text_of(lines[b]), add_special_tokens=special)
+        result["pairs"].append([a, b, longest, int(special), made.ids, made.type_ids])
+    tokenizer.no_truncation()
+    return result
+
+
 def dump(value, path):
     with open(path, "w", encoding="utf-8") as out:
         json.dump(value, out, ensure_ascii=False, separators=(",", ":"))
@@ -381,12 +399,15 @@ def main():
     for name, make in MADE.items():
         path = os.path.join(folder, name + ".tokenizer.json")
         make(lines).save(path, pretty=False)
+    pairs = []
     for name, path in {**DEMO, **{n: f"tokenizer/{n}.tokenizer.json" for n in MADE}}.items():
         tokenizer = Tokenizer.from_file(os.path.join(options.data, path))
         tokenizer.no_truncation()
         tokenizer.no_padding()
         chosen = None if name in DEMO else sorted(random.Random(name).sample(range(len(lines)), options.each))
         dump(vectors_of(tokenizer, path, lines, chosen), os.path.join(folder, name + ".vectors.json"))
+        pairs.append(pairs_of(tokenizer, path, lines, name))
+    dump(pairs, os.path.join(folder, "pairs.json"))
 
 
 if __name__ == "__main__":

@@ -563,6 +563,105 @@ static void test_hostile_files(void)
 	free(path);
 }
 
+/* [first line, second, most tokens, special tokens, ids, types] */
+static void check_pair(const struct qeff_tokenizer *tokenizer, const char *name,
+		       const json_t *lines, const json_t *pair)
+{
+	const size_t at[] = { (size_t)json_integer_value(json_array_get(pair, 0)),
+			      (size_t)json_integer_value(json_array_get(pair, 1)) };
+	const size_t most = (size_t)json_integer_value(json_array_get(pair, 2));
+	const bool special = json_integer_value(json_array_get(pair, 3));
+	const json_t *ids = json_array_get(pair, 4), *types = json_array_get(pair, 5);
+	struct qeff_bytes texts[2] = { { 0 } };
+	struct qeff_tokens tokens;
+	struct qeff_error err = { 0 };
+	bool same;
+
+	for (int i = 0; i < 2; i++)
+		read_line(json_array_get(lines, at[i]), &texts[i]);
+	CU_ASSERT_EQUAL_FATAL(qeff_tokenizer_encode_pair(
+				      tokenizer, (const char *)texts[0].data, texts[0].size_bytes,
+				      (const char *)texts[1].data, texts[1].size_bytes,
+				      special ? QEFF_ENCODE_SPECIAL : 0, most, &tokens, &err),
+			      0);
+	same = same_ids(&tokens, ids, 0, json_array_size(ids));
+	for (size_t i = 0; same && i < tokens.count; i++)
+		same = tokens.type_ids[i] == json_integer_value(json_array_get(types, i));
+	if (!same)
+		complain("pair", name, at[0], &tokens);
+	qeff_tokens_free(&tokens);
+	qeff_bytes_free(&texts[0]);
+	qeff_bytes_free(&texts[1]);
+}
+
+static void test_pairs(void)
+{
+	json_t *lines = load("tokenizer/lines.json"), *all = load("tokenizer/pairs.json");
+	struct qeff_tokenizer *tokenizer;
+	struct qeff_tokens tokens;
+	struct qeff_error err = { 0 };
+	const json_t *one, *pair;
+	size_t i, j;
+	char *path;
+
+	CU_ASSERT_EQUAL(json_array_size(all), 10);
+	json_array_foreach(all, i, one)
+	{
+		const char *name = json_string_value(json_object_get(one, "tokenizer"));
+
+		path = test_data_path(name);
+		CU_ASSERT_EQUAL_FATAL(qeff_tokenizer_open(path, &tokenizer, &err), 0);
+		CU_ASSERT_EQUAL(json_array_size(json_object_get(one, "pairs")), 60);
+		json_array_foreach(json_object_get(one, "pairs"), j, pair)
+			check_pair(tokenizer, name, lines, pair);
+		qeff_tokenizer_close(tokenizer);
+		free(path);
+	}
+	json_decref(lines);
+	json_decref(all);
+	/* [CLS] a [SEP] b [SEP]: three tokens leave no room */
+	path = test_data_path("tokenizer/bert-cased.tokenizer.json");
+	CU_ASSERT_EQUAL_FATAL(qeff_tokenizer_open(path, &tokenizer, &err), 0);
+	CU_ASSERT_EQUAL(qeff_tokenizer_encode_pair(tokenizer, "a", 1, "b", 1, QEFF_ENCODE_SPECIAL,
+						   3, &tokens, &err),
+			-EINVAL);
+	CU_ASSERT_EQUAL(qeff_tokenizer_encode_pair(tokenizer, "a", 1, "", 0, QEFF_ENCODE_SPECIAL, 0,
+						   &tokens, &err),
+			0);
+	CU_ASSERT_EQUAL(tokens.count, 4);
+	CU_ASSERT_EQUAL(tokens.type_ids[2], 0);
+	CU_ASSERT_EQUAL(tokens.type_ids[3], 1);
+	qeff_tokens_free(&tokens);
+	qeff_tokenizer_close(tokenizer);
+	free(path);
+}
+
+static void test_hostile_templates(void)
+{
+#define TEMPLATE(pair)                                                                               \
+	"{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]," \
+	"\"pair\":" pair ",\"special_tokens\":{}}"
+	static const struct {
+		const char *post;
+		int code;
+	} cases[] = {
+		{ TEMPLATE("7"), -EINVAL },
+		{ TEMPLATE("[{\"Sequence\":{\"id\":\"C\",\"type_id\":0}}]"), -ENOTSUP },
+		{ TEMPLATE("[{\"Sequence\":{\"id\":\"B\",\"type_id\":0}},"
+			   "{\"Sequence\":{\"id\":\"B\",\"type_id\":0}}]"),
+		  -ENOTSUP },
+		{ TEMPLATE("[{\"SpecialToken\":{\"id\":\"[SEP]\",\"type_id\":0}}]"), -EINVAL },
+		{ TEMPLATE("[{\"Sequence\":{\"id\":\"B\",\"type_id\":-1}}]"), -EINVAL },
+	};
+	struct qeff_tokenizer *tokenizer;
+	struct qeff_error err = { 0 };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		CU_ASSERT_EQUAL(
+			open_parts(NULL, NULL, cases[i].post, NULL, NULL, NULL, &tokenizer, &err),
+			cases[i].code);
+}
+
 static const struct unit_test tests[] = {
 	{ "vectors: tiny-llama-stories", test_vectors_llama },
 	{ "vectors: tiny-bert-embed", test_vectors_bert },
@@ -575,5 +674,7 @@ static const struct unit_test tests[] = {
 	{ "roles", test_roles },
 	{ "not a tokenizer", test_not_a_tokenizer },
 	{ "hostile files", test_hostile_files },
+	{ "pairs", test_pairs },
+	{ "hostile templates of pairs", test_hostile_templates },
 };
 QEFF_UNIT_MAIN("tokenizer", tests)

@@ -8,12 +8,17 @@
  *   qeff_auto_model_tokenize(model, "My name is", &tokens, &err);
  *   qeff_auto_model_generate(model, &tokens, 1, &features, &err);
  *
+ * One type is all of its classes: qeff_auto_model_generate() is that of QEFFAutoModel,
+ * qeff_auto_model_generate_text() that of QEFFAutoModelForCausalLM, qeff_auto_model_classify() that
+ * of QEFFAutoModelForSequenceClassification.
+ *
  * A model is for one thread at a time.
  */
 #ifndef QEFF_AUTO_H
 #define QEFF_AUTO_H
 
 #include <qeff/api.h>
+#include <qeff/classify.h>
 #include <qeff/compiler.h>
 #include <qeff/embed.h>
 #include <qeff/error.h>
@@ -81,6 +86,11 @@ qeff_auto_model_tokenizer(const struct qeff_auto_model *model);
 QEFF_API int qeff_auto_model_tokenize(const struct qeff_auto_model *model, const char *text,
 				      struct qeff_tokens *tokens, struct qeff_error *err);
 
+/* Two texts as one sequence, as qeff_tokenizer_encode_pair() makes it. */
+QEFF_API int qeff_auto_model_tokenize_pair(const struct qeff_auto_model *model, const char *text,
+					   const char *pair, struct qeff_tokens *tokens,
+					   struct qeff_error *err);
+
 /**
  * qeff_auto_model_generate - features of texts, from an encoder
  * @model: compiled; it is loaded on the card at the first call
@@ -94,6 +104,27 @@ QEFF_API int qeff_auto_model_tokenize(const struct qeff_auto_model *model, const
 QEFF_API int qeff_auto_model_generate(struct qeff_auto_model *model,
 				      const struct qeff_tokens *tokens, size_t count,
 				      struct qeff_embeddings *features, struct qeff_error *err);
+
+/**
+ * qeff_auto_model_classify - logits and scores of texts, from a sequence classifier
+ * @model: compiled; it is loaded on the card at the first call
+ * @tokens: @count texts, or pairs of texts
+ * @count: how many
+ * @classes: receives them; free with qeff_classes_free()
+ * @err: why it failed, or NULL
+ *
+ * Returns 0; -EINVAL if the model is not compiled, or is no classifier; else as
+ * qeff_classify_tokens().
+ */
+QEFF_API int qeff_auto_model_classify(struct qeff_auto_model *model,
+				      const struct qeff_tokens *tokens, size_t count,
+				      struct qeff_classes *classes, struct qeff_error *err);
+
+/* What classifies, for the names of labels and for texts that are no tokens yet: it lives until the
+ * model is compiled again or freed. Returns as qeff_auto_model_classify(). */
+QEFF_API int qeff_auto_model_classifier(struct qeff_auto_model *model,
+					struct qeff_classifier **classifier,
+					struct qeff_error *err);
 
 /* The continuation of a text, from a decoder; otherwise as qeff_auto_model_generate() and
  * qeff_generate_text(). */

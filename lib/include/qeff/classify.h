@@ -80,6 +80,13 @@ QEFF_API void qeff_classes_free(struct qeff_classes *classes);
 QEFF_API int qeff_classify(struct qeff_classifier *classifier, const char *const *texts,
 			   size_t count, struct qeff_classes *classes, struct qeff_error *err);
 
+/* The same for pairs of texts, as rerankers and models of inference take them. @pairs: for each
+ * text the one that it goes with, or NULL for a text alone; NULL: all are alone. Texts that are too
+ * long are cut as qeff_tokenizer_encode_pair() says. */
+QEFF_API int qeff_classify_pairs(struct qeff_classifier *classifier, const char *const *texts,
+				 const char *const *pairs, size_t count,
+				 struct qeff_classes *classes, struct qeff_error *err);
+
 /* The same for texts that are tokens already, as qeff_embed_tokens(). */
 QEFF_API int qeff_classify_tokens(struct qeff_classifier *classifier,
 				  const struct qeff_tokens *tokens, size_t count,

@@ -98,6 +98,26 @@ QEFF_API int qeff_tokenizer_encode(const struct qeff_tokenizer *tokenizer, const
 				   size_t size_bytes, unsigned int flags, size_t max_tokens,
 				   struct qeff_tokens *tokens, struct qeff_error *err);
 
+/**
+ * qeff_tokenizer_encode_pair - turn two texts into one sequence, as the post-processor puts them
+ * @tokenizer: the tokenizer
+ * @text: the first text, as for qeff_tokenizer_encode(): a question, say
+ * @text_bytes: its bytes
+ * @pair: the second one: a passage that may answer it
+ * @pair_bytes: its bytes
+ * @flags: QEFF_ENCODE_SPECIAL or 0
+ * @max_tokens: as for qeff_tokenizer_encode(); the longer text loses tokens at its end until both
+ * fit, or are equally long ("longest_first")
+ * @tokens: receives the ids; free them with qeff_tokens_free()
+ * @err: why it failed, or NULL
+ *
+ * Returns as qeff_tokenizer_encode().
+ */
+QEFF_API int qeff_tokenizer_encode_pair(const struct qeff_tokenizer *tokenizer, const char *text,
+					size_t text_bytes, const char *pair, size_t pair_bytes,
+					unsigned int flags, size_t max_tokens,
+					struct qeff_tokens *tokens, struct qeff_error *err);
+
 /* Frees what qeff_tokenizer_encode() allocated and clears @tokens. */
 QEFF_API void qeff_tokens_free(struct qeff_tokens *tokens);
 

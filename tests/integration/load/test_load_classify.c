@@ -14,7 +14,8 @@
 
 static char texts[2][2048];
 
-static void write_tokenizer(const char *folder, int vocabulary)
+/* @around: with t2 before a text, and t3 behind it. */
+static void write_tokenizer(const char *folder, int vocabulary, bool around)
 {
 	json_t *words = json_object(), *root;
 	char name[64];
@@ -27,6 +28,10 @@ static void write_tokenizer(const char *folder, int vocabulary)
 			 "pre_tokenizer", "type", "WhitespaceSplit", "model", "type", "WordPiece",
 			 "unk_token", "t0", "continuing_subword_prefix", "##",
 			 "max_input_chars_per_word", 100, "vocab", words);
+	if (around)
+		json_object_set_new(root, "post_processor",
+				    json_pack("{s:s, s:[s,i], s:[s,i]}", "type", "BertProcessing",
+					      "cls", "t2", 2, "sep", "t3", 3));
 	snprintf(name, sizeof(name), "%s/tokenizer.json", folder);
 	CU_ASSERT_EQUAL_FATAL(json_dump_file(root, rig_file(name), 0), 0);
 	json_decref(root);
@@ -34,7 +39,7 @@ static void write_tokenizer(const char *folder, int vocabulary)
 
 /* Compiles model @name with a tokenizer for batches of @batch; its reference's first two sequences
  * become texts. */
-static bool prepare(const char *name, int vocabulary, int batch)
+static bool prepare(const char *name, int vocabulary, int batch, bool around)
 {
 	struct npy ids, mask;
 	char model[64];
@@ -42,7 +47,7 @@ static bool prepare(const char *name, int vocabulary, int batch)
 	snprintf(model, sizeof(model), "arch/%s", name);
 	if (!run_well("cp -r %s/%s %s && chmod -R u+w %s", rig.models, model, rig.dir, rig.dir))
 		return false;
-	write_tokenizer(name, vocabulary);
+	write_tokenizer(name, vocabulary, around);
 	if (!reference(model, "input_ids", &ids) || !reference(model, "attention_mask", &mask))
 		return false;
 	for (int row = 0; row < 2; row++) {
@@ -114,7 +119,7 @@ static void one_of_several(void)
 	char text[8192], *negative, *positive;
 	struct npy logits;
 
-	if (!prepare("distilbert-classifier", 97, 2))
+	if (!prepare("distilbert-classifier", 97, 2, false))
 		return;
 	check_json("distilbert-classifier", names, 2, true);
 	CU_ASSERT_EQUAL(run(text, sizeof(text), "%s -d soft %s --text '%s'", rig.load,
@@ -136,8 +141,48 @@ static void several_at_once(void)
 {
 	static const char *const names[] = { "anger", "joy", "fear", "love" };
 
-	if (prepare("roberta-classifier", 101, 1))
+	if (prepare("roberta-classifier", 101, 1, false))
 		check_json("roberta-classifier", names, 4, false);
+}
+
+/* DistilBERT knows no types, so a pair is the text that has the same tokens. A pair after a pair
+ * has the same first text. */
+static void pairs(void)
+{
+	static char text[1 << 16];
+	json_t *object, *rows;
+
+	if (!prepare("distilbert-classifier", 97, 2, true))
+		return;
+	CU_ASSERT_EQUAL_FATAL(run(text, sizeof(text),
+				  "%s -d soft --json %s --text 't5 t6' --text-pair t8 "
+				  "--text-pair 't9 t10' --text 't5 t6 t3 t8' "
+				  "--text 't5 t6 t3 t9 t10'",
+				  rig.load, rig_file("model.qpc")),
+			      0);
+	object = json_loads(text, 0, NULL);
+	rows = json_object_get(object, "classes");
+	CU_ASSERT_EQUAL_FATAL(json_array_size(rows), 4);
+	CU_ASSERT(json_equal(json_array_get(rows, 0), json_array_get(rows, 2)));
+	CU_ASSERT(json_equal(json_array_get(rows, 1), json_array_get(rows, 3)));
+	CU_ASSERT(!json_equal(json_array_get(rows, 0), json_array_get(rows, 1)));
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(object, "tokens")), 6 + 7 + 6 + 7);
+	json_decref(object);
+	CU_ASSERT_EQUAL(run(text, sizeof(text), "%s -d soft %s --text t5 --text-pair t6", rig.load,
+			    rig_file("model.qpc")),
+			0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "t5 | t6\n"));
+	CU_ASSERT_EQUAL(run(text, sizeof(text), "%s %s --text-pair t8 --text t5", rig.load,
+			    rig_file("model.qpc")),
+			2);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "--text-pair goes with the --text before it"));
+	CU_ASSERT_EQUAL_FATAL(run(text, sizeof(text), "%s %s/tiny-bert-embed -o %s --pooling mean",
+				  rig.compile, rig.models, rig_file("embeds.qpc")),
+			      0);
+	CU_ASSERT_EQUAL(run(text, sizeof(text), "%s -d soft %s --text a --text-pair b", rig.load,
+			    rig_file("embeds.qpc")),
+			1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "--text-pair is for classifiers"));
 }
 
 /* A classifier does not pool, an encoder names no labels. */
@@ -161,6 +206,7 @@ static void refusals(void)
 static const struct unit_test tests[] = {
 	{ "one of several labels", one_of_several },
 	{ "several labels at once", several_at_once },
+	{ "pairs", pairs },
 	{ "refusals", refusals },
 };
 
