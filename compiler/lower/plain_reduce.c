@@ -26,6 +26,9 @@ static uint32_t axis_of(const struct words *w, const struct dense_view *view, in
 {
 	int64_t axis = words_int(w, "axis", fallback);
 
+	/* a view that could not be made has none */
+	if (w->rc)
+		return 0;
 	return (uint32_t)(axis < 0 ? axis + view->rank : axis);
 }
 
