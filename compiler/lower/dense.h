@@ -147,6 +147,15 @@ struct dense_pick {
 int dense_pick(struct select *s, const struct qeff_node *node, const struct dense_pick *pick);
 int dense_put(struct select *s, const struct qeff_node *node, const struct dense_pick *pick);
 
+/* x times a float weight [inputs, outputs] (@transposed) or [outputs, inputs] of the graph, plus a
+ * float vector or nothing, through @function; x's last dimension, or last ones, are the inputs. 1
+ * if they are not of that form. */
+int dense_product(struct select *s, const struct qeff_node *node, const struct dense_view *x,
+		  const struct qeff_value *weight, bool transposed, const struct qeff_value *bias,
+		  uint8_t function, const struct dense_view *out);
+/* Whether @view is less than the tensor it lies in. */
+bool dense_is_part(const struct select *s, const struct dense_view *view);
+
 /* The @out->size[axis] largest (or smallest) along @axis, in order; @positions: where they stand
  * (out I64 or I32) instead of the numbers (out of in's type). */
 int dense_sort(struct select *s, const struct qeff_node *node, const struct dense_view *in,

@@ -124,8 +124,7 @@ static void set_operand(struct lower_op *op, int operand, const struct dense_vie
 	op->dense[operand].type = view->type;
 }
 
-/* Whether @view is less than the tensor it lies in. */
-static bool is_part(const struct select *s, const struct dense_view *view)
+bool dense_is_part(const struct select *s, const struct dense_view *view)
 {
 	uint64_t bytes = dense_elements(view) * lower_type_bytes(view->type);
 
@@ -176,7 +175,7 @@ int dense_nest(struct select *s, const struct qeff_node *node, const struct dens
 	for (uint32_t i = 0; i < nest->num_in; i++)
 		set_operand(op, (int)i, &nest->in[i]);
 	set_operand(op, QEFF_NSP_NEST_OUT, &nest->out);
-	op->partial = is_part(s, &nest->out);
+	op->partial = dense_is_part(s, &nest->out);
 	op->nsp.u.nest = (struct qeff_nsp_nest_params){
 		.nest = index,
 		.kept = (uint8_t)kept,
@@ -300,7 +299,7 @@ static int pick(struct select *s, const struct qeff_node *node, const struct den
 	set_operand(op, 0, put ? &p->other : &p->data);
 	set_operand(op, 1, &p->indices);
 	set_operand(op, QEFF_NSP_NEST_OUT, put ? &p->data : &p->other);
-	op->partial = !put && is_part(s, &p->other);
+	op->partial = !put && dense_is_part(s, &p->other);
 	op->nsp.u.pick = (struct qeff_nsp_pick_params){
 		.nest = index,
 		.components = (uint8_t)p->components,
@@ -380,7 +379,7 @@ int dense_sort(struct select *s, const struct qeff_node *node, const struct dens
 		return -ENOMEM;
 	set_operand(op, 0, &from);
 	set_operand(op, QEFF_NSP_NEST_OUT, &to);
-	op->partial = is_part(s, out);
+	op->partial = dense_is_part(s, out);
 	op->nsp.u.sort.nest = index;
 	op->nsp.u.sort.chosen = chosen;
 	op->nsp.u.sort.smallest = smallest;

@@ -84,6 +84,7 @@ struct lower_op {
 	struct {
 		int64_t offset;
 		uint8_t type;
+		uint32_t row_bytes;
 	} dense[QEFF_NSP_NEST_OUT + 1];
 	bool partial;
 };

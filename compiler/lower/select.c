@@ -514,15 +514,34 @@ static void go_back(struct select *s, const struct progress *to)
 	s->l->num_raws = to->raws;
 }
 
-/* The nodes of a product that is none of rows and weights, one by one. */
+static int plain_or_product(struct select *s, const struct qeff_node *node,
+			    const struct select_matmul *product)
+{
+	int rc = qeff_select_dense_product(s, node, product);
+
+	return rc == 1 ? qeff_select_plain(s, node) : rc;
+}
+
+/* A product that is none of rows and weights: by a weight, with bias and function; or one node after
+ * the other. */
 static int plain_chain(struct select *s, const struct qeff_node *node)
 {
-	uint32_t product = s->matmul_of[node->outputs[0]->index];
-	int rc = 0;
+	uint32_t index = s->matmul_of[node->outputs[0]->index];
+	const struct select_matmul *m = index ? &s->matmuls[index - 1] : NULL;
+	int rc = 1;
 
-	for (uint32_t i = 0; product && !rc && i < s->matmuls[product - 1].num_chain; i++)
-		rc = qeff_select_plain(s, s->matmuls[product - 1].chain[i]);
-	return rc ? rc : qeff_select_plain(s, node);
+	if (!m)
+		return plain_or_product(s, node, NULL);
+	if (!m->mul && !m->add)
+		rc = qeff_select_dense_product(s, m->node, m);
+	if (rc != 1)
+		return rc;
+	for (uint32_t i = 0; i < m->num_chain; i++) {
+		rc = plain_or_product(s, m->chain[i], NULL);
+		if (rc)
+			return rc;
+	}
+	return plain_or_product(s, node, NULL);
 }
 
 static bool has_plain(const struct select *s, const struct qeff_node *node)

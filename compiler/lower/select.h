@@ -115,6 +115,10 @@ bool qeff_select_function(const struct qeff_node *node, uint8_t *function);
 /* Finds all matrix products and what each takes in. */
 int qeff_select_products(struct select *s);
 int qeff_select_emit_product(struct select *s, const struct select_matmul *matmul);
+/* A product of a dense tensor and a weight, with what @product took in or NULL; 1 if @node is none.
+ */
+int qeff_select_dense_product(struct select *s, const struct qeff_node *node,
+			      const struct select_matmul *product);
 /* The plain way of @node, whatever it reads. */
 int qeff_select_plain(struct select *s, const struct qeff_node *node);
 /* Element-wise nodes that no product took in; 1 if @node is not one. */

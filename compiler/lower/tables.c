@@ -86,15 +86,15 @@ static struct qeff_nsp_operand operand(const struct qeff_lowering *l, const stru
 	return to;
 }
 
-/* An operand of a nest: an element of what @ref refers to. */
+/* An operand of a nest, or dense rows: from an element of what it refers to on. */
 static struct qeff_nsp_operand element(const struct qeff_lowering *l, const struct lower_spec *spec,
 				       const struct lower_op *op, int i)
 {
 	struct qeff_nsp_operand to = operand(l, spec, i < QEFF_NSP_NEST_OUT ? op->in[i] : op->out);
 
-	to.stride_bytes = 0;
 	if (to.at == QEFF_NSP_NONE)
 		return to;
+	to.stride_bytes = op->dense[i].row_bytes;
 	to.type = op->dense[i].type;
 	to.at += (uint64_t)op->dense[i].offset * lower_type_bytes(to.type);
 	return to;
@@ -161,6 +161,12 @@ static struct qeff_nsp_op finish_op(const struct qeff_lowering *l, const struct 
 			op.in[1].type = l->weights[from->weight].type;
 		else
 			op.in[1].stride_bytes = op.u.gather.width * 4;
+		break;
+	case QEFF_NSP_MATMUL:
+		if (op.domain != QEFF_NSP_ROWS_STATIC)
+			break;
+		op.in[0] = element(l, spec, from, 0);
+		op.out = element(l, spec, from, QEFF_NSP_NEST_OUT);
 		break;
 	case QEFF_NSP_ROPE:
 		op.in[1].stride_bytes = op.in[2].stride_bytes = op.u.rope.rotary / 2 * 4;

@@ -261,6 +261,60 @@ static void numbers_for_each_token(void)
 	lowered_close(m);
 }
 
+/* A product by a weight is a MATMUL, with bias and function; another order of dimensions is copied
+ * first, and a product of two tensors is none. */
+static void products_by_weights(void)
+{
+	struct qeff_graph *graph = qeff_graph_new("products");
+	struct qeff_value *x = input(graph, "x", QEFF_GRAPH_F32, 3, SIZE(2, 3, 5)), *w, *b, *y,
+			  *in[3];
+	struct lowered *m;
+	float *from, *got;
+	void *data;
+
+	w = qeff_graph_constant(graph, "w", QEFF_GRAPH_F32, 2, SIZE(5, 37), &data);
+	for (int i = 0; i < 5 * 37; i++)
+		((float *)data)[i] = (float)(i % 7 - 3);
+	b = qeff_graph_constant(graph, "b", QEFF_GRAPH_F32, 1, SIZE(37), &data);
+	for (int i = 0; i < 37; i++)
+		((float *)data)[i] = (float)-i;
+	y = node(graph, "Relu", "y",
+		 node(graph, "Add", "biased", node(graph, "MatMul", "product", x, w), b), NULL);
+	qeff_graph_output(graph, y);
+	in[0] = qeff_graph_node(graph, "Reshape", "flat", 2,
+				(struct qeff_value *[]){ x, integers(graph, "to", 2, SIZE(5, 6)) },
+				0, NULL);
+	in[0] = qeff_graph_node(graph, "Transpose", "turned", 1, in, 1,
+				&QEFF_INTS("perm", 2, SIZE(1, 0)));
+	in[1] = w;
+	in[2] = b;
+	y = qeff_graph_node(graph, "Gemm", "z", 3, in, 0, NULL);
+	qeff_graph_output(graph, y);
+	m = start(graph, 3);
+	CU_ASSERT_EQUAL(count_ops(m, QEFF_NSP_MATMUL), 2);
+	CU_ASSERT_EQUAL(count_ops(m, QEFF_NSP_NEST), 1);
+	CU_ASSERT_EQUAL(m->l->num_weights, 1);
+	from = lowered_at(m, "x");
+	for (int i = 0; i < 30; i++)
+		from[i] = (float)(i - 9);
+	CU_ASSERT_EQUAL(lowered_run(m, 0), QEFF_NSP_FAULT_NONE);
+	for (int turned = 0; turned < 2; turned++) {
+		got = lowered_at(m, turned ? "z" : "y");
+		for (int row = 0; row < 6; row++)
+			for (int n = 0; n < 37; n++) {
+				float sum = (float)-n;
+
+				for (int k = 0; k < 5; k++)
+					sum += from[turned ? k * 6 + row : row * 5 + k] *
+					       (float)((k * 37 + n) % 7 - 3);
+				if (!turned && sum < 0)
+					sum = 0;
+				CU_ASSERT_EQUAL(got[row * 37 + n], sum);
+			}
+	}
+	lowered_close(m);
+}
+
 /* Indices out of range are a fault that names the index. */
 static void an_index_out_of_range(void)
 {
@@ -298,6 +352,7 @@ static const struct unit_test tests[] = {
 	{ "parts are written side by side", parts_side_by_side },
 	{ "rows for one, dense for another", rows_for_one_dense_for_another },
 	{ "numbers for each token", numbers_for_each_token },
+	{ "products by weights", products_by_weights },
 	{ "an index out of range", an_index_out_of_range },
 };
 
