@@ -1,115 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Generation and embedding on packages made from the two demo models, on a software card: the
- * references' tokens and vectors, however prompts are cut into chunks and batches, and every way in
- * which a text ends or is refused.
+ * Generation on packages made from a demo model, on a software card: the reference's tokens,
+ * however prompts are cut into chunks and batches, and every way in which a text ends or is
+ * refused.
  */
-#include "model_folder.h"
-#include "unit.h"
+#include "packages.h"
 
 #include <errno.h>
-#include <jansson.h>
-#include <math.h>
-#include <qeff/compiler.h>
-#include <qeff/embed.h>
 #include <qeff/generate.h>
 #include <stdbool.h>
-
-#define LLAMA QEFF_TEST_DATA "/models/tiny-llama-stories"
-#define BERT  QEFF_TEST_DATA "/models/tiny-bert-embed"
-
-static struct folder folder;
-
-/* The data of a tensor in a reference.safetensors: a header's length, the header, the data. */
-struct reference {
-	char *file;
-	json_t *header;
-	const char *data;
-};
-
-static struct reference reference_open(const char *model)
-{
-	struct reference r = { 0 };
-	uint64_t header_bytes;
-	char path[512];
-	long size;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/reference.safetensors", model);
-	file = fopen(path, "rb");
-	if (!file || fseek(file, 0, SEEK_END) || (size = ftell(file)) < 8 ||
-	    fseek(file, 0, SEEK_SET))
-		abort();
-	r.file = malloc((size_t)size);
-	if (!r.file || fread(r.file, 1, (size_t)size, file) != (size_t)size)
-		abort();
-	fclose(file);
-	memcpy(&header_bytes, r.file, 8);
-	r.header = json_loadb(r.file + 8, header_bytes, 0, NULL);
-	r.data = r.file + 8 + header_bytes;
-	CU_ASSERT_PTR_NOT_NULL_FATAL(r.header);
-	return r;
-}
-
-static const void *reference_tensor(const struct reference *r, const char *name, size_t *rows,
-				    size_t *columns)
-{
-	const json_t *tensor = json_object_get(r->header, name);
-	const json_t *shape = json_object_get(tensor, "shape");
-
-	*rows = (size_t)json_integer_value(json_array_get(shape, 0));
-	*columns = (size_t)json_integer_value(json_array_get(shape, 1));
-	return r->data +
-	       json_integer_value(json_array_get(json_object_get(tensor, "data_offsets"), 0));
-}
-
-static void reference_close(struct reference *r)
-{
-	json_decref(r->header);
-	free(r->file);
-}
-
-/* Ids of a reference's tensor as token ids. */
-static size_t reference_ids(const struct reference *r, const char *name, uint32_t *ids, size_t room)
-{
-	size_t rows, columns;
-	const char *data = reference_tensor(r, name, &rows, &columns);
-
-	CU_ASSERT_FATAL(columns <= room);
-	for (size_t i = 0; i < columns; i++) {
-		int64_t id;
-
-		memcpy(&id, data + i * 8, 8);
-		ids[i] = (uint32_t)id;
-	}
-	return columns;
-}
-
-/* Compiles with @options, whose output is a file of the folder, and opens a session on it. */
-static struct qeff_session *open_package(struct qeff_compile_options options)
-{
-	struct qeff_session *session = NULL;
-	struct qeff_device *device;
-	struct qeff_error err = { 0 };
-	char output[320];
-	int ret;
-
-	snprintf(output, sizeof(output), "%s", folder_path(&folder, options.output));
-	options.output = output;
-	if (!options.num_cores)
-		options.num_cores = 4; /* room for two programs on the card */
-	ret = qeff_compile(&options, NULL, &err);
-	if (!ret)
-		ret = qeff_device_open("soft", &device, &err);
-	if (!ret) {
-		ret = qeff_session_open(device, output, NULL, &session, &err);
-		qeff_device_close(device); /* the session keeps it */
-	}
-	if (ret)
-		fprintf(stderr, "%s\n", err.message);
-	CU_ASSERT_EQUAL_FATAL(ret, 0);
-	return session;
-}
 
 static struct qeff_generator *open_generator(struct qeff_session *session)
 {
@@ -573,132 +472,6 @@ static void test_limits(void)
 	qeff_session_close(session);
 }
 
-static double difference(const float *found, const float *expected, size_t count)
-{
-	double largest = 0, worst = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		largest = fmax(largest, fabs((double)expected[i]));
-		worst = fmax(worst, fabs((double)found[i] - (double)expected[i]));
-	}
-	return worst / largest;
-}
-
-/* Pooled on the card or here, in any batch and specialisation: the reference's vectors. */
-static void test_embed(void)
-{
-	static const uint32_t lengths[] = { 8, 16, 32 };
-	const struct qeff_compile_options packages[] = {
-		{ .model_dir = BERT,
-		  .output = "card.qpc",
-		  .seq_lens = lengths,
-		  .num_seq_lens = 3,
-		  .pooling = QEFF_COMPILE_POOLING_MEAN,
-		  .normalize = QEFF_COMPILE_NORMALIZE_YES },
-		{ .model_dir = BERT,
-		  .output = "host.qpc",
-		  .seq_lens = lengths + 2,
-		  .num_seq_lens = 1,
-		  .pooling = QEFF_COMPILE_POOLING_NONE,
-		  .batch_size = 3 },
-		{ .model_dir = BERT,
-		  .output = "four.qpc",
-		  .seq_lens = lengths + 2,
-		  .num_seq_lens = 1,
-		  .pooling = QEFF_COMPILE_POOLING_MEAN,
-		  .normalize = QEFF_COMPILE_NORMALIZE_YES,
-		  .batch_size = 4 },
-	};
-	struct reference r = reference_open(BERT);
-	json_t *json = json_load_file(BERT "/reference_texts.json", 0, NULL);
-	size_t rows, columns;
-	const float *expected = reference_tensor(&r, "sentence_embedding", &rows, &columns);
-	const char *texts[8];
-
-	CU_ASSERT_FATAL(json_array_size(json) == rows && rows <= 8);
-	for (size_t i = 0; i < rows; i++)
-		texts[i] = json_string_value(json_array_get(json, i));
-	for (size_t i = 0; i < sizeof(packages) / sizeof(packages[0]); i++) {
-		struct qeff_session *session = open_package(packages[i]);
-		struct qeff_embedder *embedder;
-		struct qeff_embeddings e;
-		struct qeff_error err = { 0 };
-		int ret = qeff_embedder_open(session, &embedder, &err);
-
-		if (ret)
-			fprintf(stderr, "%s\n", err.message);
-		CU_ASSERT_EQUAL_FATAL(ret, 0);
-		CU_ASSERT_EQUAL_FATAL(qeff_embed(embedder, texts, rows, &e, &err), 0);
-		CU_ASSERT_EQUAL(e.count, rows);
-		CU_ASSERT_EQUAL_FATAL(e.dimensions, columns);
-		CU_ASSERT_EQUAL(e.truncated, 0);
-		CU_ASSERT(difference(e.data, expected, rows * columns) < 1e-4);
-		qeff_embeddings_free(&e);
-
-		/* nothing is nothing */
-		CU_ASSERT_EQUAL(qeff_embed(embedder, texts, 0, &e, &err), 0);
-		CU_ASSERT_EQUAL(e.count, 0);
-		qeff_embeddings_free(&e);
-		qeff_embedder_close(embedder);
-		qeff_session_close(session);
-	}
-	json_decref(json);
-	reference_close(&r);
-}
-
-static void test_embed_long(void)
-{
-	static const uint32_t lengths[] = { 8 };
-	struct qeff_session *session =
-		open_package((struct qeff_compile_options){ .model_dir = BERT,
-							    .output = "short.qpc",
-							    .seq_lens = lengths,
-							    .num_seq_lens = 1,
-							    .pooling = QEFF_COMPILE_POOLING_CLS });
-	const char *texts[] = { "the king went up to the house of the lord and spoke to the people",
-				"the king went up to the house", "" };
-	struct qeff_embedder *embedder;
-	struct qeff_embeddings e;
-	struct qeff_error err = { 0 };
-
-	CU_ASSERT_EQUAL_FATAL(qeff_embedder_open(session, &embedder, &err), 0);
-	CU_ASSERT_EQUAL_FATAL(qeff_embed(embedder, texts, 3, &e, &err), 0);
-	CU_ASSERT(e.truncated >= 1);
-	CU_ASSERT(e.tokens <= 8 + 8 + 2);
-	CU_ASSERT(e.tokens >= 8 + 8);
-	for (size_t i = 0; i < e.count * e.dimensions; i++)
-		CU_ASSERT(isfinite(e.data[i]));
-	/* both long texts begin with the same six words, the rest is cut off */
-	CU_ASSERT(!memcmp(e.data, e.data + e.dimensions, e.dimensions * sizeof(float)));
-	qeff_embeddings_free(&e);
-	qeff_embedder_close(embedder);
-	qeff_session_close(session);
-}
-
-static void test_wrong_package(void)
-{
-	static const uint32_t length = 16;
-	struct qeff_session *encoder =
-		open_package((struct qeff_compile_options){ .model_dir = BERT,
-							    .output = "encoder.qpc",
-							    .seq_lens = &length,
-							    .num_seq_lens = 1 });
-	struct qeff_session *decoder = open_package((struct qeff_compile_options){
-		.model_dir = LLAMA, .output = "decoder.qpc", .ctx_len = 32 });
-	struct qeff_generator *generator = NULL;
-	struct qeff_embedder *embedder = NULL;
-	struct qeff_error err = { 0 };
-
-	CU_ASSERT_EQUAL(qeff_generator_open(encoder, &generator, &err), -EINVAL);
-	CU_ASSERT_PTR_NULL(generator);
-	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "encoder.qpc does not generate text"));
-	CU_ASSERT_EQUAL(qeff_embedder_open(decoder, &embedder, &err), -EINVAL);
-	CU_ASSERT_PTR_NULL(embedder);
-	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "decoder.qpc does not embed text"));
-	qeff_session_close(encoder);
-	qeff_session_close(decoder);
-}
-
 static const struct unit_test tests[] = {
 	{ "greedy", test_greedy },
 	{ "batches", test_batch },
@@ -708,9 +481,6 @@ static const struct unit_test tests[] = {
 	{ "draws", test_draws },
 	{ "ends", test_ends },
 	{ "limits", test_limits },
-	{ "embeddings", test_embed },
-	{ "texts too long to embed", test_embed_long },
-	{ "packages of the other kind", test_wrong_package },
 };
 
 int main(void)
