@@ -137,7 +137,7 @@ static void numbers_line(struct qeff_bytes *key, const char *name, const uint32_
 }
 
 #if __SIZEOF_POINTER__ == 8
-_Static_assert(sizeof(struct qeff_compile_options) == 256,
+_Static_assert(sizeof(struct qeff_compile_options) == 280,
 	       "what changes the package has a line below, a new option too");
 #endif
 
@@ -184,6 +184,9 @@ int qeff_cache_options(const struct qeff_compile_options *o, struct qeff_bytes *
 		line(key, "input_value=%s", o->input_values[i]);
 	line(key, "mxfp6_matmul=%d", o->mxfp6_matmul);
 	line(key, "mxint8_kv_cache=%d", o->mxint8_kv_cache);
+	line(key, "include_sampler=%d", o->include_sampler);
+	line(key, "max_top_k_ids=%u", o->max_top_k_ids);
+	line(key, "prefill_only=%d", o->prefill_only);
 	line(key, "num_devices=%u", o->num_devices);
 	return finish(key, err);
 }

@@ -191,6 +191,8 @@ static int make_graph(struct compile *c)
 		.continuous_batching = c->plan.slots,
 		.comp_ctx_lengths = c->plan.comp_ctx_lengths,
 		.spd = c->plan.spd,
+		.sampler = c->options->include_sampler,
+		.max_top_k_ids = c->options->max_top_k_ids,
 		.pooling = c->plan.pooling,
 		.normalize = c->plan.normalize,
 		.fp32_nodes = c->lists.fp32_nodes,
@@ -334,6 +336,14 @@ static int list_texts(struct compile *c)
 	if (!rc && c->info.task == QEFF_MODEL_ENCODER && pooling->unsupported &&
 	    c->options->pooling == QEFF_COMPILE_POOLING_DEFAULT)
 		rc = add_text(&s->warnings, &s->num_warnings, pooling->unsupported);
+	if (!rc && c->options->prefill_only)
+		rc = add_text(&s->warnings, &s->num_warnings,
+			      "prefill_only left out the decode step; the graph is the same: a chunk "
+			      "always sees the KV cache, and experts that no token chose cost nothing");
+	if (!rc && c->options->num_kv_blocks)
+		rc = add_text(&s->warnings, &s->num_warnings,
+			      "num_kv_blocks changed nothing: attention always goes by blocks of 64 "
+			      "positions");
 	if (!rc && !c->has_tokenizer)
 		rc = add_text(&s->warnings, &s->num_warnings,
 			      "the model's folder has no tokenizer.json: the package takes token "

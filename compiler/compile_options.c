@@ -54,7 +54,8 @@ static int check_batches(const struct qeff_compile_options *o, struct qeff_error
 	if (o->specializations &&
 	    (o->batch_size || o->num_seq_lens || o->prefill_seq_len || o->ctx_len ||
 	     o->full_batch_size || o->comp_ctx_lengths_prefill.count ||
-	     o->comp_ctx_lengths_decode.count || o->num_speculative_tokens.count))
+	     o->comp_ctx_lengths_decode.count || o->num_speculative_tokens.count ||
+	     o->prefill_only))
 		return qeff_error_set(err, -EINVAL,
 				      "%s lists the specialisations; batch sizes and lengths are "
 				      "not given beside it",
@@ -79,6 +80,26 @@ int qeff_compile_check_options(const struct qeff_compile_options *o, struct qeff
 	for (uint32_t i = 0; i < o->num_seq_lens; i++)
 		if (!o->seq_lens[i])
 			return qeff_error_set(err, -EINVAL, "a sequence length is at least 1");
+	if (o->include_sampler && o->num_speculative_tokens.count)
+		return qeff_error_set(err, -EINVAL,
+				      "include_sampler and num_speculative_tokens do not go "
+				      "together: guesses are judged by their logits");
+	if (o->prefill_only &&
+	    (o->num_speculative_tokens.count || o->comp_ctx_lengths_decode.count))
+		return qeff_error_set(err, -EINVAL,
+				      "prefill_only has no decode step, which %s is for",
+				      o->num_speculative_tokens.count ? "num_speculative_tokens"
+								      : "comp_ctx_lengths_decode");
+	if (o->enable_chunking && !o->prefill_only)
+		return qeff_error_set(err, -EINVAL, "enable_chunking is for prefill_only");
+	if (o->num_replicate_kv_heads > 1)
+		return qeff_error_set(err, -ENOTSUP,
+				      "num_replicate_kv_heads is %u: KV heads are repeated for "
+				      "several cards to share them out; a program of this version "
+				      "runs on one",
+				      o->num_replicate_kv_heads);
+	if (o->max_top_k_ids && !o->include_sampler)
+		return qeff_error_set(err, -EINVAL, "max_top_k_ids is for include_sampler");
 	if (o->num_loras > QEFF_COMPILE_MAX_LORAS)
 		return qeff_error_set(err, -EINVAL, "%zu adapters; at most %u are possible",
 				      o->num_loras, QEFF_COMPILE_MAX_LORAS);
@@ -164,6 +185,9 @@ static const char *wants_cache(const struct qeff_compile_options *o)
 	       : o->comp_ctx_lengths_decode.count  ? "comp_ctx_lengths_decode"
 	       : o->num_speculative_tokens.count   ? "num_speculative_tokens"
 	       : o->mxint8_kv_cache		   ? "mxint8_kv_cache"
+	       : o->include_sampler		   ? "include_sampler"
+	       : o->prefill_only		   ? "prefill_only"
+	       : o->num_kv_blocks		   ? "num_kv_blocks"
 						   : NULL;
 }
 

@@ -104,7 +104,7 @@ int qeff_compile_decoder_specs(const struct qeff_compile_options *o,
 				      prefill, ctx);
 	rc = add_lengths(&o->comp_ctx_lengths_prefill, plan,
 			 (struct compile_spec){ alone, prefill, 0, plan->spd }, err);
-	if (!rc && !plan->spd)
+	if (!rc && !plan->spd && !o->prefill_only)
 		rc = add_lengths(&o->comp_ctx_lengths_decode, plan,
 				 (struct compile_spec){ together, 1, 0, 0 }, err);
 	for (uint32_t i = 0; !rc && i < o->num_speculative_tokens.count; i++) {

@@ -55,6 +55,12 @@ static const char usage_of_the_rest[] =
 	"                             specialisations for parts of the context\n"
 	"      --num-speculative-tokens K[,K...]\n"
 	"                             decode steps that judge K guesses\n"
+	"      --include-sampler      the card chooses tokens, logits stay there\n"
+	"      --max-top-k-ids N      among the N likeliest (default 512); 1: the likeliest\n"
+	"      --prefill-only         no decode step; --enable-chunking: in chunks (always)\n"
+	"      --num-kv-blocks N      attention by blocks (always)\n"
+	"      --num-replicate-kv-heads N\n"
+	"                             1\n"
 	"      --mxint8-kv-cache      the KV cache in MXINT8\n"
 	"      --custom-io FILE       YAML with precisions of inputs and outputs\n"
 	"      --specializations FILE JSON that lists the specialisations\n"
@@ -266,6 +272,9 @@ static const struct {
 	{ "comp-ctx-lengths-prefill", LIST, LIST_CCL_PREFILL },
 	{ "comp-ctx-lengths-decode", LIST, LIST_CCL_DECODE },
 	{ "num-speculative-tokens", LIST, LIST_SPECULATIVE },
+	{ "num-kv-blocks", NUMBER, MEMBER(num_kv_blocks) },
+	{ "num-replicate-kv-heads", NUMBER, MEMBER(num_replicate_kv_heads) },
+	{ "max-top-k-ids", NUMBER, MEMBER(max_top_k_ids) },
 	{ "num-devices", NUMBER, MEMBER(num_devices) },
 	{ "specializations", TEXT, MEMBER(specializations) },
 	{ "custom-io", TEXT, MEMBER(custom_io) },
@@ -274,6 +283,9 @@ static const struct {
 	{ "onnx", TEXT, MEMBER(onnx_dir) },
 	{ "output", TEXT, MEMBER(output) },
 	{ "mxfp6-matmul", FLAG, MEMBER(mxfp6_matmul) },
+	{ "prefill-only", FLAG, MEMBER(prefill_only) },
+	{ "enable-chunking", FLAG, MEMBER(enable_chunking) },
+	{ "include-sampler", FLAG, MEMBER(include_sampler) },
 	{ "mxint8-kv-cache", FLAG, MEMBER(mxint8_kv_cache) },
 	{ "config", OWN, CONFIG },
 	{ "pooling", OWN, POOLING },

@@ -102,6 +102,7 @@ DECLARE_INFER(ctx_gather);
 DECLARE_INFER(last_token);
 DECLARE_INFER(last_tokens);
 DECLARE_INFER(sequence_gather);
+DECLARE_INFER(sample);
 DECLARE_INFER(pool);
 
 #undef DECLARE_INFER

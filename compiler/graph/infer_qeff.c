@@ -240,6 +240,36 @@ int infer_sequence_gather(const struct qeff_node *node, struct qeff_op_result *r
 	return ret;
 }
 
+/* logits [batch, 1, vocabulary], then of each sequence what it wants: [batch, 1] temperatures,
+ * top_ks, top_ps, min_ps, [batch, candidates] random numbers -> tokens [batch, 1, 1] */
+int infer_sample(const struct qeff_node *node, struct qeff_op_result *result,
+		 struct qeff_error *err)
+{
+	const struct qeff_graph_shape *x = infer_shape_of(node, 0), *random = infer_shape_of(node, 5);
+	int ret = infer_need_float(node, 0, 3, "floats [batch, 1, vocabulary]", err);
+
+	if (!ret && (x->dims[1].size != 1 || x->dims[2].symbol))
+		ret = infer_wrong(node, 0, "floats [batch, 1, vocabulary]", err);
+	for (uint32_t i = 1; !ret && i < 6; i++) {
+		const struct qeff_value *wish = qeff_node_input(node, i);
+		bool number = wish->type == (i == 2 ? QEFF_GRAPH_I32 : QEFF_GRAPH_F32);
+
+		if (!number || wish->shape.rank != 2 ||
+		    !qeff_dim_equal(&wish->shape.dims[0], &x->dims[0]) ||
+		    (i < 5 && wish->shape.dims[1].size != 1))
+			ret = infer_wrong(node, i, i == 2   ? "i32[batch, 1] of input 0"
+						   : i == 5 ? "f32[batch, candidates] of input 0"
+							    : "f32[batch, 1] of input 0",
+					  err);
+	}
+	if (!ret && (random->dims[1].symbol || random->dims[1].size > x->dims[2].size))
+		ret = infer_wrong(node, 5, "f32[batch, candidates], at most the vocabulary", err);
+	infer_same_as(node, 0, result);
+	result->type = QEFF_GRAPH_I64;
+	result->shape.dims[2] = qeff_dim_of(1);
+	return ret;
+}
+
 int infer_pool(const struct qeff_node *node, struct qeff_op_result *result, struct qeff_error *err)
 {
 	static const char *const modes[] = { "mean", "cls", "max", "last" };

@@ -479,6 +479,7 @@ const struct qeff_op qeff_ops[] = {
 	{ "qeff.LastToken", 2, 2, { { 0 } }, infer_last_token },
 	{ "qeff.LastTokens", 3, 3, { { 0 } }, infer_last_tokens },
 	{ "qeff.SequenceGather", 3, 3, { { 0 } }, infer_sequence_gather },
+	{ "qeff.Sample", 6, 6, { { 0 } }, infer_sample },
 	{ "qeff.Pool", 2, 2, { NEED_STRING("mode") }, infer_pool },
 };
 /* clang-format on */

@@ -179,6 +179,15 @@ struct qeff_lower_share qeff_lower_cost(const struct qeff_lowering *l,
 		    op->nsp.u.reduce.kind == QEFF_NSP_REDUCE_LAST)
 			share.bytes = rows * op->nsp.u.reduce.width * 8;
 		break;
+	case QEFF_NSP_BEST:
+		share.bytes = rows * (tile->end - tile->begin) *
+			      ((uint64_t)op->nsp.u.best.width / op->nsp.u.best.parts +
+			       2ull * op->nsp.u.best.chosen) *
+			      4;
+		break;
+	case QEFF_NSP_SAMPLE:
+		share.bytes = rows * op->nsp.u.sample.chosen * 8;
+		break;
 	case QEFF_NSP_COPY:
 		share.bytes = rows * op->nsp.u.copy.width *
 			      (4 + lower_type_bytes(op->out.kind == LOWER_REF_BINDING

@@ -66,6 +66,7 @@ struct lower_tensor {
  * @state: retained state: SCATTER's; ATTENTION's keys and values
  * @sinks: ATTENTION's scores without keys
  * @relative: ATTENTION's tables of distances: keys, queries, buckets
+ * @wishes: SAMPLE's min_ps and random numbers
  * @weight: packed weights (MATMUL, packed GATHER)
  * @dense: of operations on nests, for in[0..3] and out: where in what they refer to the element
  *	   with all indices 0 is, in elements, and the type
@@ -79,6 +80,7 @@ struct lower_op {
 	uint32_t state[2];
 	struct lower_ref relative[3];
 	struct lower_ref sinks;
+	struct lower_ref wishes[2];
 	uint32_t weight;
 	uint32_t phase;
 	struct {

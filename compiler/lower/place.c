@@ -247,6 +247,8 @@ static uint32_t whole_range(const struct lower_op *op)
 		return op->nsp.u.rope.heads;
 	case QEFF_NSP_SCATTER:
 		return op->nsp.u.scatter.heads;
+	case QEFF_NSP_BEST:
+		return op->nsp.u.best.parts;
 	default:
 		return 0;
 	}
@@ -257,7 +259,12 @@ static int tiles_of_rows(struct placer *p, uint32_t s, uint32_t op)
 	struct lower_spec *spec = &p->l->specs[s];
 	uint32_t taken[QEFF_NSP_MAX_NSPS] = { 0 };
 	uint64_t parts = spec->ops[op].nsp.rows;
+	/* of columns, not of rows */
+	bool columns = spec->ops[op].nsp.code == QEFF_NSP_BEST &&
+		       spec->ops[op].nsp.u.best.parts > 1;
 
+	if (columns)
+		parts = spec->ops[op].nsp.u.best.parts;
 	if (lower_is_nest(&spec->ops[op]))
 		parts = qeff_lower_nest_parts(p->l, &spec->ops[op]);
 	if (parts > p->l->num_nsps)
@@ -269,9 +276,10 @@ static int tiles_of_rows(struct placer *p, uint32_t s, uint32_t op)
 
 		if (!tile)
 			return -ENOMEM;
-		tile->end = whole_range(&spec->ops[op]);
-		tile->row_part = (uint16_t)part;
-		tile->row_parts = (uint16_t)parts;
+		tile->begin = columns ? part : 0;
+		tile->end = columns ? part + 1 : whole_range(&spec->ops[op]);
+		tile->row_part = columns ? 0 : (uint16_t)part;
+		tile->row_parts = columns ? 1 : (uint16_t)parts;
 		clear_cost(p);
 		add_cost(p, p->cost, s, qeff_lower_cost(p->l, spec, tile), 1);
 		tile->nsp = best_nsp(p, taken, 1);

@@ -46,7 +46,7 @@ static const char *code_name(uint16_t code)
 		NAME(ROWS),  NAME(GATHER),  NAME(MATMUL),    NAME(NORM),   NAME(POINTWISE),
 		NAME(ROPE),  NAME(SCATTER), NAME(ATTENTION), NAME(REDUCE), NAME(COPY),
 		NAME(ROUTE), NAME(EXPERTS), NAME(MIX),	     NAME(NEST),   NAME(PICK),
-		NAME(PUT),   NAME(SORT),
+		NAME(PUT),   NAME(SORT),    NAME(BEST),	     NAME(SAMPLE),
 	};
 
 	return code < sizeof(names) / sizeof(names[0]) && names[code] ? names[code] : "?";

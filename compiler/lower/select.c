@@ -93,8 +93,7 @@ int qeff_select_write(struct select *s, struct lower_op *op, const struct qeff_v
 	return 0;
 }
 
-/* The binding of graph input @value, as an operand of ROWS or GATHER. */
-static struct lower_ref binding_ref(const struct select *s, const struct qeff_value *value)
+struct lower_ref qeff_select_binding(const struct select *s, const struct qeff_value *value)
 {
 	for (uint32_t i = 0; i < s->l->num_inputs; i++)
 		if (!strcmp(s->l->bindings[i].name, value->name))
@@ -177,9 +176,9 @@ static int select_rows(struct select *s)
 		return -ENOMEM;
 	op->nsp.rows = s->spec->batch;
 	op->nsp.u.rows.from_mask = from_mask;
-	op->in[0] = binding_ref(s, source);
+	op->in[0] = qeff_select_binding(s, source);
 	if (batch_index && batch_index->is_input)
-		op->in[1] = binding_ref(s, batch_index);
+		op->in[1] = qeff_select_binding(s, batch_index);
 	return 0;
 }
 
@@ -213,7 +212,7 @@ static int select_gather(struct select *s, const struct qeff_node *node)
 	op->nsp.u.gather.scale = 1;
 	op->nsp.u.gather.from_position = by_position;
 	if (!by_position)
-		op->in[0] = binding_ref(s, indices);
+		op->in[0] = qeff_select_binding(s, indices);
 	/* Every NSP sees small tables; a vocabulary is packed and spread, and a tied head shares
 	 * it. */
 	if (by_position || entries <= QEFF_NSP_PANEL) {
@@ -244,7 +243,7 @@ static int select_sequence_gather(struct select *s, const struct qeff_node *node
 	op->nsp.u.gather.width = (uint32_t)qeff_select_dim(table, 1);
 	op->nsp.u.gather.scale = 1;
 	op->nsp.u.gather.from_position = 3;
-	op->in[0] = binding_ref(s, ids);
+	op->in[0] = qeff_select_binding(s, ids);
 	rc = qeff_select_table(s, node, table, op->nsp.u.gather.entries, op->nsp.u.gather.width,
 			       &op->in[1]);
 	if (rc)
@@ -439,6 +438,7 @@ static const struct {
 	const char *op;
 	int (*select)(struct select *s, const struct qeff_node *node);
 } handlers[] = {
+	{ "ArgMax", qeff_select_arg_max },
 	{ "Concat", select_concat },
 	{ "Gather", select_gather },
 	{ "LayerNormalization", select_layer_norm },
@@ -458,6 +458,7 @@ static const struct {
 	{ "qeff.RMSNorm", select_rms_norm },
 	{ "qeff.RotaryEmbedding", qeff_select_rotary },
 	{ "qeff.Route", qeff_select_route },
+	{ "qeff.Sample", qeff_select_sample },
 	{ "qeff.SequenceGather", select_sequence_gather },
 };
 

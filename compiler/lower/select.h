@@ -105,6 +105,13 @@ int qeff_select_route(struct select *s, const struct qeff_node *node);
 int qeff_select_emit_experts(struct select *s, const struct select_matmul *experts);
 int qeff_select_emit_mix(struct select *s, const struct select_matmul *mix);
 
+/* Tokens: of each sequence the likeliest, or a drawn one. */
+int qeff_select_arg_max(struct select *s, const struct qeff_node *node);
+int qeff_select_sample(struct select *s, const struct qeff_node *node);
+
+/* The binding of graph input @value, or of kind LOWER_REF_NONE. */
+struct lower_ref qeff_select_binding(const struct select *s, const struct qeff_value *value);
+
 /* Reads the companion @value of a product as operand @operand. */
 int qeff_select_companion(struct select *s, const struct select_matmul *product,
 			  struct lower_op *op, uint32_t operand, const struct qeff_value *value);

@@ -185,6 +185,10 @@ static struct qeff_nsp_op finish_op(const struct qeff_lowering *l, const struct 
 		op.u.attention.key = state(l, from->state[0]);
 		op.u.attention.value = state(l, from->state[1]);
 		break;
+	case QEFF_NSP_SAMPLE:
+		op.u.sample.min_ps = operand(l, spec, from->wishes[0]).at;
+		op.u.sample.random_numbers = operand(l, spec, from->wishes[1]).at;
+		break;
 	case QEFF_NSP_COPY:
 		op.out.stride_bytes = op.u.copy.width * lower_type_bytes(op.out.type);
 		break;

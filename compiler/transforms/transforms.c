@@ -27,6 +27,11 @@ static bool wants_spd(const struct qeff_transform_options *options)
 	return options->spd;
 }
 
+static bool wants_sampler(const struct qeff_transform_options *options)
+{
+	return options->sampler;
+}
+
 static bool wants_pooling(const struct qeff_transform_options *options)
 {
 	return options->pooling;
@@ -60,6 +65,7 @@ const struct qeff_transform qeff_transforms[] = {
 	{ "FoldConstants", always, false, qeff_transform_fold_constants },
 	{ "KVCache", wants_kv_cache, true, qeff_transform_kv_cache },
 	{ "SpD", wants_spd, true, qeff_transform_spd },
+	{ "Sampler", wants_sampler, true, qeff_transform_sampler },
 	{ "Pooling", wants_pooling, true, qeff_transform_pooling },
 	{ "CustomIO", wants_custom_io, false, qeff_transform_custom_io },
 	{ "FP32Nodes", wants_fp32_nodes, true, qeff_transform_fp32_nodes },

@@ -35,6 +35,9 @@ struct qeff_custom_io {
  * @continuous_batching: the cache has full_batch_size slots, chosen by batch_index
  * @comp_ctx_lengths: how much of the context an inference looks at is a shape
  * @spd: logits for num_logits_to_keep tokens of each sequence
+ * @sampler: tokens are chosen on the card
+ * @max_top_k_ids: among so many of the likeliest; 0: QEfficient's 512, or the vocabulary if that is
+ *		   less
  * @pooling: "mean", "cls", "max", "last", or NULL for none (encoders)
  * @normalize: L2-normalise what was pooled
  * @fp32_nodes: globs (fnmatch; * matches dots and slashes as well) of names of the nodes that stay
@@ -58,6 +61,8 @@ struct qeff_transform_options {
 	bool continuous_batching;
 	bool comp_ctx_lengths;
 	bool spd;
+	bool sampler;
+	uint32_t max_top_k_ids;
 	const char *pooling;
 	bool normalize;
 	const char *const *fp32_nodes;
@@ -127,6 +132,8 @@ int qeff_transform_kv_cache(struct qeff_graph *graph, const struct qeff_transfor
 			    uint32_t *changes, struct qeff_error *err);
 int qeff_transform_spd(struct qeff_graph *graph, const struct qeff_transform_options *options,
 		       uint32_t *changes, struct qeff_error *err);
+int qeff_transform_sampler(struct qeff_graph *graph, const struct qeff_transform_options *options,
+			   uint32_t *changes, struct qeff_error *err);
 int qeff_transform_pooling(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			   uint32_t *changes, struct qeff_error *err);
 /* Marks values; -EINVAL for a name that is no input or output, or two precisions for one. */

@@ -196,6 +196,28 @@ static void mix(const struct declare *d)
 	columns(d, &d->op->out, 0, p->width, true);
 }
 
+static void best(const struct declare *d)
+{
+	const struct qeff_nsp_best_params *p = &d->op->u.best;
+	uint64_t first = (uint64_t)p->width * d->tile->begin / p->parts;
+	uint64_t end = (uint64_t)p->width * d->tile->end / p->parts;
+	uint64_t from = (uint64_t)d->tile->begin * p->chosen;
+	uint64_t to = (uint64_t)d->tile->end * p->chosen, all = (uint64_t)p->parts * p->chosen;
+
+	columns(d, &d->op->in[0], first, end, false);
+	if (p->numbered)
+		columns(d, &d->op->in[0], p->width + first, p->width + end, false);
+	columns(d, &d->op->out, from, to, true);
+	columns(d, &d->op->out, all + from, all + to, true);
+}
+
+/* The inputs of batch entries are no part of the arena. */
+static void sample(const struct declare *d)
+{
+	columns(d, &d->op->in[0], 0, 2ull * d->op->u.sample.chosen, false);
+	columns(d, &d->op->out, 0, 1, true);
+}
+
 void qeff_nsp_declared(const struct qeff_nsp_instance *instance, uint32_t phase,
 		       void (*visit)(void *user, uint64_t offset, uint64_t size_bytes,
 				     bool written),
@@ -219,6 +241,8 @@ void qeff_nsp_declared(const struct qeff_nsp_instance *instance, uint32_t phase,
 		[QEFF_NSP_PICK] = qeff_nsp_declare_pick,
 		[QEFF_NSP_PUT] = qeff_nsp_declare_put,
 		[QEFF_NSP_SORT] = qeff_nsp_declare_sort,
+		[QEFF_NSP_BEST] = best,
+		[QEFF_NSP_SAMPLE] = sample,
 	};
 	const struct qeff_nsp_program *program = &instance->program;
 

@@ -25,5 +25,7 @@ const struct qeff_nsp_kernels NSP_NAME(kernels) = {
 		[QEFF_NSP_PICK] = NSP_NAME(pick),
 		[QEFF_NSP_PUT] = NSP_NAME(put),
 		[QEFF_NSP_SORT] = NSP_NAME(sort),
+		[QEFF_NSP_BEST] = NSP_NAME(best),
+		[QEFF_NSP_SAMPLE] = NSP_NAME(sample),
 	},
 };

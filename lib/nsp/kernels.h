@@ -65,7 +65,7 @@ struct nsp_run {
 	uint32_t end;
 };
 
-#define NSP_CODES (QEFF_NSP_SORT + 1)
+#define NSP_CODES (QEFF_NSP_SAMPLE + 1)
 
 struct qeff_nsp_kernels {
 	const char *name;
@@ -224,6 +224,8 @@ void NSP_NAME(nest)(const struct nsp_run *run);
 void NSP_NAME(pick)(const struct nsp_run *run);
 void NSP_NAME(put)(const struct nsp_run *run);
 void NSP_NAME(sort)(const struct nsp_run *run);
+void NSP_NAME(best)(const struct nsp_run *run);
+void NSP_NAME(sample)(const struct nsp_run *run);
 extern const struct qeff_nsp_kernels NSP_NAME(kernels);
 #endif
 

@@ -10,6 +10,11 @@
 
 #define COLUMNS 256
 
+static int64_t cut(float x)
+{
+	return x >= -0x1p63f && x < 0x1p63f ? (int64_t)x : 0;
+}
+
 /* @count numbers from one storage type to another; integers only to themselves. */
 static void convert(uint8_t *to, unsigned int to_type, const uint8_t *from, unsigned int from_type,
 		    uint32_t count)
@@ -23,9 +28,13 @@ static void convert(uint8_t *to, unsigned int to_type, const uint8_t *from, unsi
 	for (uint32_t c = 0; c < count; c += COLUMNS) {
 		uint32_t n = count - c < COLUMNS ? count - c : COLUMNS;
 		float buffer[COLUMNS];
+		const float *x = vf_widen(buffer, from + (size_t)c * from_size, from_type, n);
 
-		vf_narrow(to + (size_t)c * to_size, to_type,
-			  vf_widen(buffer, from + (size_t)c * from_size, from_type, n), n);
+		if (to_type != QEFF_NSP_I64)
+			vf_narrow(to + (size_t)c * to_size, to_type, x, n);
+		else
+			for (uint32_t i = 0; i < n; i++)
+				((int64_t *)to)[c + i] = cut(x[i]);
 	}
 }
 

@@ -95,6 +95,8 @@ enum qeff_nsp_code {
 	QEFF_NSP_PICK = 15,
 	QEFF_NSP_PUT = 16,
 	QEFF_NSP_SORT = 17,
+	QEFF_NSP_BEST = 18,
+	QEFF_NSP_SAMPLE = 19,
 };
 
 /* Functions of one number, for epilogues and pointwise expressions. */
@@ -388,7 +390,8 @@ struct qeff_nsp_reduce_params {
  * out: from compacted rows to the shape the application sees. Source is batch * seq + column for
  * tokens, the batch entry for segments, the row itself for static rows.
  *
- * Float types convert into each other, I32 and I64 are copied as they are. Row parts of its tiles
+ * Float types convert into each other and, cut towards zero, into I64 (what is no such number: 0);
+ * I32 and I64 are copied as they are. Row parts of its tiles
  * cut the rows of out, dead ones included.
  */
 struct qeff_nsp_copy_params {
@@ -434,6 +437,42 @@ struct qeff_nsp_mix_params {
 	uint32_t chosen;
 };
 
+/*
+ * BEST: of each part of a row, columns [width * p / parts, width * (p + 1) / parts), the @chosen
+ * largest numbers, largest first and of equals the first; NaN is none, and where there are too few
+ * NaN stands, with column 0. in[0] f32 [@width]; out f32 [@parts * @chosen] numbers, then as many
+ * columns, by part. Tiles cover ranges of parts.
+ *
+ * With @numbered in[0] is such a row itself: behind its @width numbers stand their columns, which
+ * are handed on.
+ */
+struct qeff_nsp_best_params {
+	uint32_t width;
+	uint32_t parts;
+	uint32_t chosen;
+	uint8_t numbered;
+	uint8_t reserved[3];
+};
+
+/*
+ * SAMPLE: which of @chosen candidates a row takes; rows are segments. in[0] is what BEST made of one
+ * part; out f32 [1], the column taken. Without in[1] that is the first.
+ *
+ * Else, of the row's batch entry: in[1] f32 [batch] temperature, in[2] i32 [batch] top_k, in[3] f32
+ * [batch] top_p, @min_ps f32 [batch], @random_numbers f32 [batch, @chosen], all dense. Temperature
+ * 0 takes the first. Else numbers are divided by it; the first top_k stay (all, if that is none of
+ * 1..@chosen); p is the softmax of these. From the last on, those go whose p and that of the ones
+ * behind come to at most 1 - top_p, and those with p < min_p * the largest p; the first stays. The
+ * largest number - log(-log(u)) is taken, of equals the last; u of the last candidate is the first
+ * random number.
+ */
+struct qeff_nsp_sample_params {
+	uint32_t chosen;
+	uint32_t reserved;
+	uint64_t min_ps; /* NONE without in[1] */
+	uint64_t random_numbers;
+};
+
 /**
  * struct qeff_nsp_op - one operation, shared by its tiles
  * @code: enum qeff_nsp_code
@@ -465,6 +504,8 @@ struct qeff_nsp_op {
 		struct qeff_nsp_route_params route;
 		struct qeff_nsp_experts_params experts;
 		struct qeff_nsp_mix_params mix;
+		struct qeff_nsp_best_params best;
+		struct qeff_nsp_sample_params sample;
 		struct qeff_nsp_nest_params nest;
 		struct qeff_nsp_pick_params pick; /* PUT, too */
 		struct qeff_nsp_sort_params sort;

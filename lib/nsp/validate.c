@@ -202,6 +202,24 @@ static bool check_entry_input(const struct nsp_check *check, const struct qeff_n
 				      in, spec->batch, 1, false);
 }
 
+/* What SAMPLE reads of each batch entry. */
+static bool check_wishes(const struct nsp_check *check, const struct qeff_nsp_op *op,
+			 const struct qeff_nsp_spec *spec)
+{
+	static const char what[] = "tile: what a draw needs leaves its memory";
+	const struct qeff_nsp_sample_params *p = &op->u.sample;
+	const uint64_t at[] = { op->in[1].at, op->in[2].at, op->in[3].at, p->min_ps,
+				p->random_numbers };
+
+	for (int i = 0; i < 5 && op->in[1].at != QEFF_NSP_NONE; i++) {
+		REQUIRE(at[i] % 4 == 0, "tile: what a draw needs is not aligned", at[i], 4);
+		if (!qeff_nsp_check_range(check, what, at[i],
+					  (i < 4 ? 4ull : 4ull * p->chosen) * spec->batch, false))
+			return false;
+	}
+	return true;
+}
+
 static bool check_state(const struct nsp_check *check, const struct qeff_nsp_state *state,
 			const struct qeff_nsp_spec *spec)
 {
@@ -236,6 +254,8 @@ static bool check_use(const struct nsp_check *check, const struct qeff_nsp_op *o
 		if (op->u.gather.from_position == 3)
 			return check_entry_input(check, &op->in[0], spec);
 		return op->u.gather.from_position || check_token_input(check, &op->in[0], spec);
+	case QEFF_NSP_SAMPLE:
+		return check_wishes(check, op, spec);
 	case QEFF_NSP_ROPE:
 		REQUIRE(op->u.rope.positions >= spec->positions,
 			"tile: the rotary tables have fewer entries than there are positions",
@@ -292,6 +312,9 @@ static bool check_part(const struct nsp_check *check, const struct qeff_nsp_tile
 		break;
 	case QEFF_NSP_ROPE:
 		count = op->u.rope.heads;
+		break;
+	case QEFF_NSP_BEST:
+		count = op->u.best.parts;
 		break;
 	case QEFF_NSP_SCATTER:
 		count = op->u.scatter.heads;

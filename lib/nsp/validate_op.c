@@ -405,7 +405,8 @@ static bool check_copy(const struct nsp_check *check, const struct qeff_nsp_op *
 	if (!check_types(check, op, in, 1, any))
 		return false;
 	REQUIRE(op->in[0].type == op->out.type ||
-			((FLOATS >> op->in[0].type & 1) && (FLOATS >> op->out.type & 1)),
+			((FLOATS >> op->in[0].type & 1) &&
+			 ((FLOATS | TYPE(QEFF_NSP_I64)) >> op->out.type & 1)),
 		"operation: COPY between types that do not convert", op->out.type, op->in[0].type);
 	REQUIRE(op->in[0].at != op->out.at, "operation: COPY cannot work in place", op->out.at, 0);
 	return check_in(check, op, 0, op->rows, p->width) &&
@@ -479,6 +480,42 @@ static bool check_mix(const struct nsp_check *check, const struct qeff_nsp_op *o
 		(check_in(check, op, 2, op->rows, p->width) && check_in_place(check, op, 2)));
 }
 
+static bool check_best(const struct nsp_check *check, const struct qeff_nsp_op *op)
+{
+	const struct qeff_nsp_best_params *p = &op->u.best;
+	const uint32_t in[4] = { TYPE(QEFF_NSP_F32), 0, 0, 0 };
+
+	REQUIRE(p->numbered <= 1 && zero(p->reserved, sizeof(p->reserved)),
+		"operation: parameters of BEST", p->numbered, 1);
+	REQUIRE(p->parts && p->parts <= p->width, "operation: parts of a row", p->parts, p->width);
+	return check_width(check, p->width) && check_width(check, p->chosen) &&
+	       check_types(check, op, in, 1, TYPE(QEFF_NSP_F32)) &&
+	       check_in(check, op, 0, op->rows, (p->numbered + 1ull) * p->width) &&
+	       check_out(check, op, op->rows, 2ull * p->parts * p->chosen) &&
+	       check_apart(check, op, 0);
+}
+
+static bool check_sample(const struct nsp_check *check, const struct qeff_nsp_op *op)
+{
+	const struct qeff_nsp_sample_params *p = &op->u.sample;
+	const uint32_t f32 = TYPE(QEFF_NSP_F32);
+	const uint32_t in[4] = { f32, f32, TYPE(QEFF_NSP_I32), f32 };
+	bool wishes = op->in[1].at != QEFF_NSP_NONE;
+
+	REQUIRE(!p->reserved, "operation: parameters of SAMPLE", p->reserved, 0);
+	/* What belongs to batch entries: its extent is checked with each specialisation. */
+	for (int i = 2; i < 4; i++)
+		REQUIRE(wishes == (op->in[i].at != QEFF_NSP_NONE),
+			"operation: some of what a draw needs, but not all", i, 0);
+	REQUIRE(wishes == (p->min_ps != QEFF_NSP_NONE) &&
+			wishes == (p->random_numbers != QEFF_NSP_NONE),
+		"operation: some of what a draw needs, but not all", p->min_ps, QEFF_NSP_NONE);
+	return check_domain(check, op, QEFF_NSP_ROWS_SEGMENTS) && check_width(check, p->chosen) &&
+	       check_types(check, op, in, 1, f32) &&
+	       check_in(check, op, 0, op->rows, 2ull * p->chosen) &&
+	       check_out(check, op, op->rows, 1) && check_apart(check, op, 0);
+}
+
 static bool check_params(const struct nsp_check *check, const struct qeff_nsp_op *op)
 {
 	switch (op->code) {
@@ -513,8 +550,12 @@ static bool check_params(const struct nsp_check *check, const struct qeff_nsp_op
 	case QEFF_NSP_PUT:
 	case QEFF_NSP_SORT:
 		return qeff_nsp_check_nest_op(check, op);
+	case QEFF_NSP_BEST:
+		return check_best(check, op);
+	case QEFF_NSP_SAMPLE:
+		return check_sample(check, op);
 	default:
-		return qeff_nsp_refuse(check, "operation: no such code", op->code, QEFF_NSP_SORT);
+		return qeff_nsp_refuse(check, "operation: no such code", op->code, QEFF_NSP_SAMPLE);
 	}
 }
 

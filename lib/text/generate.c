@@ -81,7 +81,6 @@ int qeff_generator_open(struct qeff_session *session, struct qeff_generator **ge
 		.batch_size = g->steps.batch,
 		.prefill_tokens = g->steps.tokens,
 		.context_tokens = g->steps.context,
-		.vocabulary = g->steps.vocabulary,
 		.queues = g->steps.by_slot,
 	};
 	if (!ret)
@@ -89,10 +88,11 @@ int qeff_generator_open(struct qeff_session *session, struct qeff_generator **ge
 	if (!ret && g->steps.by_adapter)
 		ret = qeff_settings_adapters(qeff_session_qpc(session), &g->adapters, err);
 	g->limits.adapters = g->adapters.count;
+	g->limits.vocabulary = g->steps.candidates ? g->settings.vocabulary : g->steps.vocabulary;
 	if (!ret)
 		ret = qeff_settings_tokenizer(qeff_session_qpc(session), &g->tokenizer, err);
 	if (!ret) {
-		g->candidates = calloc(g->limits.vocabulary, sizeof(*g->candidates));
+		g->candidates = calloc(g->limits.vocabulary + 1u, sizeof(*g->candidates));
 		if (!g->candidates)
 			ret = qeff_error_set(err, -ENOMEM, "out of memory");
 	}
@@ -171,9 +171,20 @@ static bool ends_text(const struct qeff_generator *g, uint32_t id)
 	return false;
 }
 
-/* Takes the row's next token from its logits, and sees whether the row has ended. */
-static int take_token(struct run *r, struct row *row, const float *logits)
+/* Tokens are below this. */
+static uint32_t entries(const struct qeff_generator *g)
 {
+	uint32_t most = g->settings.vocabulary ? g->settings.vocabulary : g->limits.vocabulary;
+
+	return most ? most : UINT32_MAX;
+}
+
+/* Takes the row's next token, the card's or one from its logits, and sees whether the row has
+ * ended. */
+static int take_token(struct run *r, struct row *row, const struct qeff_logits *from,
+		      size_t sequence, size_t column)
+{
+	const float *logits = qeff_logits_at(from, sequence, column);
 	struct qeff_generator *g = r->g;
 	const struct qeff_generate_options *o = &r->options;
 	struct qeff_generation *out = row->out;
@@ -191,9 +202,13 @@ static int take_token(struct run *r, struct row *row, const float *logits)
 		out->ids = ids;
 		row->capacity = capacity;
 	}
-	id = o->temperature > 0 ? qeff_sample(logits, g->limits.vocabulary, g->candidates,
-					      o->temperature, o->top_k, o->top_p, &row->random)
-				: qeff_sample_greedy(logits, g->limits.vocabulary);
+	if (!logits && (uint64_t)from->tokens[sequence] >= entries(g))
+		return qeff_error_set(r->err, -EINVAL, "the card chose token %lld of %u",
+				      (long long)from->tokens[sequence], entries(g));
+	id = !logits		  ? (uint32_t)from->tokens[sequence]
+	     : o->temperature > 0 ? qeff_sample(logits, g->limits.vocabulary, g->candidates,
+						o->temperature, o->top_k, o->top_p, &row->random)
+				  : qeff_sample_greedy(logits, g->limits.vocabulary);
 	out->ids[out->count++] = row->next[0] = id;
 	if (out->count == 1)
 		out->first_token_s = now() - r->start;
@@ -219,14 +234,15 @@ static int take_token(struct run *r, struct row *row, const float *logits)
 }
 
 /* What @row puts into the next prefill step. */
-static struct qeff_columns next_chunk(const struct run *r, const struct row *row)
+static struct qeff_columns next_chunk(const struct run *r, struct row *row)
 {
 	size_t left = row->prompt.count - row->done, most = r->g->limits.prefill_tokens;
 
 	return (struct qeff_columns){ .ids = row->prompt.ids + row->done,
 				      .count = left < most ? left : most,
 				      .position = row->done,
-				      .adapter = row->adapter };
+				      .adapter = row->adapter,
+				      .random = &row->random };
 }
 
 /* Puts the prompts of places [@first, @first + @count) into the cache, chunk by chunk; each gets
@@ -234,7 +250,7 @@ static struct qeff_columns next_chunk(const struct run *r, const struct row *row
 static int prefill(struct run *r, uint32_t first, uint32_t count)
 {
 	const uint32_t batch = r->g->steps.prefill_batch;
-	struct qeff_logits logits;
+	struct qeff_logits logits = { 0 };
 	bool more = true;
 
 	while (more && !r->stopped) {
@@ -266,8 +282,7 @@ static int prefill(struct run *r, uint32_t first, uint32_t count)
 				continue;
 			}
 			row->out->prefill_s = now() - r->start;
-			ret = take_token(r, row,
-					 qeff_logits_at(&logits, i, r->columns[i].count - 1));
+			ret = take_token(r, row, &logits, i, r->columns[i].count - 1);
 			if (ret)
 				return ret;
 		}
@@ -311,7 +326,7 @@ static size_t guess(const struct run *r, struct row *row)
 static int decode(struct run *r)
 {
 	const uint32_t batch = r->g->steps.batch;
-	struct qeff_logits logits;
+	struct qeff_logits logits = { 0 };
 	double from = now();
 	int ret;
 
@@ -325,6 +340,7 @@ static int decode(struct run *r)
 		r->columns[i].count = guess(r, row);
 		r->columns[i].position = row->prompt.count + row->out->count - 1;
 		r->columns[i].adapter = row->adapter;
+		r->columns[i].random = &row->random;
 	}
 	ret = qeff_steps_run(&r->g->steps, batch, r->columns, true, &logits, r->err);
 	for (uint32_t i = 0; !ret && i < batch; i++) {
@@ -337,7 +353,7 @@ static int decode(struct run *r)
 		for (size_t c = 0; !ret && c < r->columns[i].count && !row->ended; c++) {
 			if (c && (r->stopped || guesses[c] != row->next[0]))
 				break;
-			ret = take_token(r, row, qeff_logits_at(&logits, i, c));
+			ret = take_token(r, row, &logits, i, c);
 		}
 		row->out->decode_s += now() - from;
 	}
@@ -390,8 +406,6 @@ static int check_prompt(struct run *r, size_t index)
 {
 	const struct qeff_prompt *p = &r->rows[index].prompt;
 	const struct qeff_generator_limits *limits = &r->g->limits;
-	uint32_t entries =
-		r->g->settings.vocabulary ? r->g->settings.vocabulary : limits->vocabulary;
 
 	if (!p->count)
 		return qeff_error_set(r->err, -EINVAL,
@@ -407,11 +421,11 @@ static int check_prompt(struct run *r, size_t index)
 				      "prompt %zu has adapter %u, the package has %zu", index,
 				      r->rows[index].adapter, limits->adapters);
 	for (size_t i = 0; i < p->count; i++)
-		if (p->ids[i] >= entries)
+		if (p->ids[i] >= entries(r->g))
 			return qeff_error_set(
 				r->err, -EINVAL,
 				"token %zu of prompt %zu is %u, the vocabulary has %u entries", i,
-				index, p->ids[i], entries);
+				index, p->ids[i], entries(r->g));
 	return 0;
 }
 
@@ -463,6 +477,13 @@ int qeff_generate(struct qeff_generator *g, const struct qeff_prompt *prompts, s
 				      num_prompts, g->limits.batch_size);
 	if (options)
 		r.options = *options;
+	if (r.options.temperature > 0 && g->steps.candidates == 1)
+		return qeff_error_set(err, -EINVAL,
+				      "%s takes the likeliest token on the card and cannot draw",
+				      qeff_qpc_path(qeff_session_qpc(g->session)));
+	g->steps.draw = (struct qeff_draw){ .temperature = r.options.temperature,
+					    .top_p = r.options.top_p,
+					    .top_k = r.options.top_k };
 	r.rows = calloc(num_prompts, sizeof(*r.rows));
 	r.places = calloc(g->limits.batch_size, sizeof(struct row *));
 	r.columns = calloc(g->limits.batch_size, sizeof(*r.columns));

@@ -31,6 +31,47 @@ static bool is_matrix(const struct qeff_shape *shape, uint32_t rows, uint32_t co
 	       (uint32_t)shape->dims[0] == rows && (uint32_t)shape->dims[1] == columns;
 }
 
+/* Whether the card chooses tokens itself, and among how many candidates. */
+static void find_sampler(struct qeff_steps *s)
+{
+	const struct qeff_shape *random = shape_of(s, "random_numbers", false, 0);
+
+	if (!shape_of(s, "next_tokens", true, 0))
+		return;
+	s->candidates = 1;
+	if (random && random->num_dims == 2 && random->dims[1] > 1)
+		s->candidates = (uint32_t)random->dims[1];
+}
+
+/* The output of specialisation @i that tokens come from, checked. */
+static int read_result(struct qeff_steps *s, uint32_t i, struct qeff_error *err)
+{
+	const struct qeff_shape *tokens = shape_of(s, "next_tokens", true, i);
+	const struct qeff_shape *logits = shape_of(s, "logits", true, i);
+	struct qeff_step *step = &s->step[i];
+
+	if (s->candidates) {
+		step->keep = 1;
+		if (tokens->type != QEFF_TYPE_I64 || tokens->num_dims != 3 ||
+		    (uint32_t)tokens->dims[0] != step->batch || tokens->dims[1] != 1 ||
+		    tokens->dims[2] != 1)
+			return lacks(s, "int64 \"next_tokens\" of shape [batch, 1, 1]", err);
+		return 0;
+	}
+	if (!logits)
+		return lacks(s, "output \"logits\"", err);
+	if (logits->num_dims != 3 ||
+	    (logits->type != QEFF_TYPE_F32 && logits->type != QEFF_TYPE_F16) ||
+	    (uint32_t)logits->dims[0] != step->batch || logits->dims[2] < 1 ||
+	    (i && (uint32_t)logits->dims[2] != s->vocabulary))
+		return lacks(s, "float \"logits\" of shape [batch, 1, vocabulary]", err);
+	s->vocabulary = (uint32_t)logits->dims[2];
+	step->keep = (uint32_t)logits->dims[1];
+	if (step->keep != 1 && step->keep != step->tokens)
+		return lacks(s, "\"logits\" for one token or for all", err);
+	return 0;
+}
+
 static int find_cache(struct qeff_steps *s, struct qeff_error *err)
 {
 	const struct qeff_shape *cache = shape_of(s, "past_key.0", false, 0);
@@ -43,6 +84,7 @@ static int find_cache(struct qeff_steps *s, struct qeff_error *err)
 	s->context = (uint32_t)cache->dims[2];
 	s->by_slot = shape_of(s, "batch_index", false, 0);
 	s->by_adapter = shape_of(s, "lora_ids", false, 0);
+	find_sampler(s);
 	return 0;
 }
 
@@ -50,30 +92,22 @@ static int find_cache(struct qeff_steps *s, struct qeff_error *err)
 static int read_step(struct qeff_steps *s, uint32_t i, struct qeff_error *err)
 {
 	const struct qeff_shape *ids = shape_of(s, "input_ids", false, i);
-	const struct qeff_shape *logits = shape_of(s, "logits", true, i);
 	const struct qeff_shape *keep = shape_of(s, "num_logits_to_keep", false, i);
 	const struct qeff_shape *length = shape_of(s, "comp_ctx_lengths", false, i);
 	struct qeff_step *step = &s->step[i];
+	int rc;
 
 	if (!ids)
 		return lacks(s, "input \"input_ids\"", err);
-	if (!logits)
-		return lacks(s, "output \"logits\"", err);
 	if (ids->num_dims != 2 || ids->dims[0] < 1 || ids->dims[1] < 1 ||
 	    !is_matrix(ids, (uint32_t)ids->dims[0], (uint32_t)ids->dims[1]))
 		return lacks(s, "int64 \"input_ids\" of shape [batch, tokens]", err);
 	step->batch = (uint32_t)ids->dims[0];
 	step->tokens = (uint32_t)ids->dims[1];
 	step->context = s->context;
-	if (logits->num_dims != 3 ||
-	    (logits->type != QEFF_TYPE_F32 && logits->type != QEFF_TYPE_F16) ||
-	    (uint32_t)logits->dims[0] != step->batch || logits->dims[2] < 1 ||
-	    (i && (uint32_t)logits->dims[2] != s->vocabulary))
-		return lacks(s, "float \"logits\" of shape [batch, 1, vocabulary]", err);
-	s->vocabulary = (uint32_t)logits->dims[2];
-	step->keep = (uint32_t)logits->dims[1];
-	if (step->keep != 1 && step->keep != step->tokens)
-		return lacks(s, "\"logits\" for one token or for all", err);
+	rc = read_result(s, i, err);
+	if (rc)
+		return rc;
 	if (keep && !is_matrix(keep, step->keep, 1))
 		return lacks(s, "\"num_logits_to_keep\" of shape [logits, 1]", err);
 	if (!is_matrix(shape_of(s, "position_ids", false, i), step->batch, step->tokens))
@@ -108,7 +142,7 @@ static int make_room(struct qeff_steps *s, struct qeff_error *err)
 /* What follows from the specialisations together. */
 static int sum_up(struct qeff_steps *s, struct qeff_error *err)
 {
-	bool half = shape_of(s, "logits", true, 0)->type == QEFF_TYPE_F16;
+	bool half = !s->candidates && shape_of(s, "logits", true, 0)->type == QEFF_TYPE_F16;
 	uint32_t context = 0;
 
 	for (uint32_t i = 0; i < s->num_steps; i++) {
@@ -200,6 +234,45 @@ static int shape_inputs(struct qeff_steps *s, const struct qeff_step *step, stru
 	return rc;
 }
 
+/* How each sequence draws; a draw for each candidate. */
+static int draw_inputs(struct qeff_steps *s, const struct qeff_step *step,
+		       const struct qeff_columns *columns, struct qeff_error *err)
+{
+	static const struct {
+		const char *name;
+		enum qeff_type type;
+	} wishes[] = {
+		{ "temperatures", QEFF_TYPE_F32 },   { "top_ps", QEFF_TYPE_F32 },
+		{ "min_ps", QEFF_TYPE_F32 },	     { "top_ks", QEFF_TYPE_I32 },
+		{ "random_numbers", QEFF_TYPE_F32 },
+	};
+	void *data[5] = { 0 };
+	float *random;
+	int rc = 0;
+
+	for (uint32_t i = 0; !rc && i < 5; i++)
+		rc = qeff_input_matrix(s->session, wishes[i].name, wishes[i].type, step->batch,
+				       i < 4 ? 1 : s->candidates, &data[i], err);
+	if (rc)
+		return rc;
+	random = data[4];
+	for (size_t row = 0; row < step->batch; row++) {
+		struct qeff_random *from = columns[row].count ? columns[row].random : NULL;
+
+		((float *)data[0])[row] = s->draw.temperature;
+		((float *)data[1])[row] =
+			s->draw.top_p > 0 && s->draw.top_p < 1 ? s->draw.top_p : 1;
+		((float *)data[2])[row] = 0;
+		((int32_t *)data[3])[row] = (int32_t)s->draw.top_k;
+		/* nobody wants 0 or 1 out of rounding */
+		for (uint32_t i = 0; i < s->candidates; i++)
+			random[row * s->candidates + i] =
+				from ? (float)(0x1p-25 + qeff_random_unit(from) * (1 - 0x1p-24))
+				     : 0.5f;
+	}
+	return 0;
+}
+
 static int fill_inputs(struct qeff_steps *s, const struct qeff_step *step,
 		       const struct qeff_columns *columns, struct qeff_error *err)
 {
@@ -261,6 +334,22 @@ static int take_logits(struct qeff_steps *s, const struct qeff_step *step, const
 	return 0;
 }
 
+/* The tokens that the card chose. */
+static int take_tokens(struct qeff_steps *s, const struct qeff_step *step, const int64_t **tokens,
+		       struct qeff_error *err)
+{
+	struct qeff_tensor tensor;
+	int rc = qeff_session_output(s->session, "next_tokens", &tensor, err);
+
+	if (rc)
+		return rc;
+	if (tensor.type != QEFF_TYPE_I64 || tensor.size_bytes != step->batch * 8ull ||
+	    (uintptr_t)tensor.data % 8)
+		return lacks(s, "\"next_tokens\" for each sequence", err);
+	*tokens = tensor.data;
+	return 0;
+}
+
 int qeff_steps_run(struct qeff_steps *s, uint32_t batch, const struct qeff_columns *columns,
 		   bool all, struct qeff_logits *logits, struct qeff_error *err)
 {
@@ -284,12 +373,15 @@ int qeff_steps_run(struct qeff_steps *s, uint32_t batch, const struct qeff_colum
 	rc = fill_inputs(s, step, columns, err);
 	if (!rc)
 		rc = shape_inputs(s, step, err);
+	if (!rc && s->candidates > 1)
+		rc = draw_inputs(s, step, columns, err);
 	if (!rc)
 		rc = logits ? qeff_session_run(s->session, err)
 			    : qeff_session_advance(s->session, err);
 	if (rc || !logits)
 		return rc;
-	rc = take_logits(s, step, &logits->data, err);
+	rc = s->candidates ? take_tokens(s, step, &logits->tokens, err)
+			   : take_logits(s, step, &logits->data, err);
 	logits->keep = step->keep;
 	logits->vocabulary = s->vocabulary;
 	return rc;

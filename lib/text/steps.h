@@ -8,11 +8,19 @@
 
 #include "util/error.h"
 
+#include "text/sampling.h"
+
 #include <qeff/session.h>
 
 /* One specialisation; @keep: columns that get logits, 1 (the last) or all; @context: positions. */
 struct qeff_step {
 	uint32_t batch, tokens, keep, context;
+};
+
+/* How the card draws, where it does. */
+struct qeff_draw {
+	float temperature, top_p;
+	uint32_t top_k;
 };
 
 /**
@@ -26,6 +34,9 @@ struct qeff_step {
  * @slots: sequences that the KV cache holds
  * @by_slot: a step says which slots its sequences have (continuous batching); else sequence i has
  *	     slot i
+ * @candidates: the card chooses tokens: it draws among so many; 1: it takes the likeliest; 0: it
+ *		gives logits
+ * @draw: how
  * @by_adapter: a step says which LoRA adapters its sequences have
  */
 struct qeff_steps {
@@ -36,6 +47,8 @@ struct qeff_steps {
 	uint32_t tokens, decode_tokens;
 	uint32_t context, slots, vocabulary;
 	bool by_slot, by_adapter;
+	uint32_t candidates;
+	struct qeff_draw draw;
 	float *widened; /* logits that come in halves */
 };
 
@@ -48,14 +61,17 @@ struct qeff_columns {
 	size_t count;
 	size_t position;
 	uint32_t slot, adapter;
+	struct qeff_random *random; /* what a card draws with */
 };
 
 /**
  * struct qeff_logits - what came out
  * @data: [sequence][keep][vocabulary]
+ * @tokens: [sequence], in their place where the card chooses
  */
 struct qeff_logits {
 	const float *data;
+	const int64_t *tokens;
 	uint32_t keep, vocabulary;
 };
 
@@ -64,13 +80,14 @@ struct qeff_logits {
 int qeff_steps_run(struct qeff_steps *steps, uint32_t batch, const struct qeff_columns *columns,
 		   bool all, struct qeff_logits *logits, struct qeff_error *err);
 
-/* The logits after @column of @sequence; of a step that was not for all, after its last one. */
+/* The logits after @column of @sequence, or NULL where there are tokens; of a step that was not for
+ * all, after its last one. */
 static inline const float *qeff_logits_at(const struct qeff_logits *logits, size_t sequence,
 					  size_t column)
 {
 	size_t row = sequence * logits->keep + (logits->keep > 1 ? column : 0);
 
-	return logits->data + row * logits->vocabulary;
+	return logits->tokens ? NULL : logits->data + row * logits->vocabulary;
 }
 
 #endif

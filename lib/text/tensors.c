@@ -24,21 +24,31 @@ static int check_alignment(const struct qeff_session *session, const struct qeff
 			      qeff_type_name(t->type));
 }
 
-int qeff_input_ids(struct qeff_session *session, const char *name, uint32_t rows, uint32_t columns,
-		   int64_t **data, struct qeff_error *err)
+int qeff_input_matrix(struct qeff_session *session, const char *name, enum qeff_type type,
+		      uint32_t rows, uint32_t columns, void **data, struct qeff_error *err)
 {
-	const size_t size_bytes = (size_t)rows * columns * sizeof(**data);
+	const size_t size_bytes = (size_t)rows * columns * qeff_type_size_bytes(type);
 	int32_t dims[] = { (int32_t)rows, (int32_t)columns };
 	struct qeff_tensor tensor;
 	int rc = qeff_session_input(session, name, dims, 2, &tensor, err);
 
 	if (rc < 0)
 		return rc;
-	if (tensor.type != QEFF_TYPE_I64 || tensor.size_bytes != size_bytes)
-		return unexpected(session, &tensor, QEFF_TYPE_I64, size_bytes, err);
+	if (tensor.type != type || tensor.size_bytes != size_bytes)
+		return unexpected(session, &tensor, type, size_bytes, err);
 	rc = check_alignment(session, &tensor, err);
 	if (!rc)
 		*data = tensor.data;
+	return rc;
+}
+
+int qeff_input_ids(struct qeff_session *session, const char *name, uint32_t rows, uint32_t columns,
+		   int64_t **data, struct qeff_error *err)
+{
+	void *at = NULL;
+	int rc = qeff_input_matrix(session, name, QEFF_TYPE_I64, rows, columns, &at, err);
+
+	*data = at;
 	return rc;
 }
 

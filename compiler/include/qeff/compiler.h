@@ -124,6 +124,18 @@ struct qeff_compile_numbers {
  * @num_speculative_tokens: decoders: a decode specialisation for each: so many tokens and one more
  *		     in a step, and logits for all of them, chosen by the rows of the input
  *		     num_logits_to_keep [tokens, 1]
+ * @include_sampler: decoders: the card chooses tokens: the output next_tokens [batch_size, 1, 1]
+ *		     takes the place of logits
+ * @max_top_k_ids: with it, the candidates that a token is drawn from, as the inputs temperatures,
+ *		   top_ks, top_ps, min_ps [batch_size, 1] and random_numbers [batch_size,
+ *		   candidates] say; 0 means 512, or the vocabulary if that is less. 1 is the
+ *		   likeliest token, without these inputs
+ * @prefill_only: decoders: no decode step, as for a card that leaves decoding to another
+ * @enable_chunking: with it: prompts come in chunks. They always may here
+ * @num_kv_blocks: decoders: blocks that attention cuts the KV cache into. It always goes by blocks of
+ *		   64 positions here, whatever the number; 0: not asked for
+ * @num_replicate_kv_heads: decoders: how often KV heads are repeated so that several cards can share
+ *			    them out; 0 and 1 mean once, more is not possible as there is one card
  * @specializations: a JSON file that lists the specialisations, in QEfficient's layout or its older
  *		     one, in place of the numbers above (but @kv_cache_batch_size); or NULL
  * @pooling: encoders
@@ -194,12 +206,18 @@ struct qeff_compile_options {
 	const char *adapter;
 	const char *const *loras;
 	size_t num_loras;
-	const char *onnx_dir;
-	void (*graph)(void *user, const char *stage, const char *text, const char *dot);
+	bool include_sampler;
+	uint32_t max_top_k_ids;
+	bool prefill_only;
+	bool enable_chunking;
+	uint32_t num_kv_blocks;
+	uint32_t num_replicate_kv_heads;
 	const char *const *input_shapes;
 	size_t num_input_shapes;
 	const char *const *input_values;
 	size_t num_input_values;
+	const char *onnx_dir;
+	void (*graph)(void *user, const char *stage, const char *text, const char *dot);
 	void (*progress)(void *user, enum qeff_compile_stage stage, uint64_t done, uint64_t total);
 	void *user;
 };

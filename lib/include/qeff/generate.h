@@ -91,7 +91,9 @@ QEFF_API int qeff_generator_adapter(const struct qeff_generator *generator, cons
  *everything
  * @user: handed to @on_token
  *
- * Order as in transformers: temperature, top-k, top-p.
+ * Order as in transformers: temperature, top-k, top-p. A package whose card chooses tokens draws
+ * there, among as many candidates as it was compiled for; the same seed gives other tokens than on
+ * the host.
  */
 struct qeff_generate_options {
 	uint32_t max_new_tokens;
