@@ -35,15 +35,17 @@ int dense_product(struct select *s, const struct qeff_node *node, const struct d
 		  const struct qeff_value *weight, bool transposed, const struct qeff_value *bias,
 		  uint8_t function, const struct dense_view *out)
 {
-	int64_t inputs = qeff_select_dim(weight, !transposed);
-	int64_t outputs = qeff_select_dim(weight, transposed);
+	int64_t inputs = 1, outputs = qeff_select_dim(weight, transposed);
 	struct dense_view from, to;
 	const struct lower_weight *w;
 	struct lower_op *op;
 	int rc;
 
-	if (weight->shape.rank != 2 || !qeff_select_is_float(weight) || !is_float(x->type) ||
-	    !is_float(out->type) || !as_rows(x, inputs, &from) || !as_rows(out, outputs, &to) ||
+	for (uint32_t i = 0; i < weight->shape.rank; i++)
+		inputs *= i == transposed ? 1 : qeff_select_dim(weight, i);
+	if (weight->shape.rank < 2 || (weight->shape.rank > 2 && !weight->is_initialiser) ||
+	    !qeff_select_is_float(weight) || !is_float(x->type) || !is_float(out->type) ||
+	    !as_rows(x, inputs, &from) || !as_rows(out, outputs, &to) ||
 	    (bias && !is_vector_of(bias, outputs)))
 		return 1;
 	op = qeff_select_op(s, node, QEFF_NSP_MATMUL, QEFF_NSP_ROWS_STATIC);

@@ -157,10 +157,127 @@ static void convolve(struct words *w, uint32_t weight, const struct dense_view *
 		   &zero);
 }
 
+#define BLOCK_BYTES (8u << 20) /* of what is multiplied at once */
+
+/* The elements under the kernel at each place, [places.., inputs, kernel..] of batch entry @entry,
+ * from @first on along the first axis. */
+static struct dense_view patches(const struct qeff_window *window, const struct dense_view *x,
+				 int64_t entry, int64_t first, int64_t count)
+{
+	struct dense_view view = { .at = x->at, .type = x->type, .offset = x->offset };
+	uint32_t n = window->rank;
+
+	view.rank = 2 * n + 1;
+	view.offset += entry * x->stride[0] + first * window->stride[0] * x->stride[2];
+	view.size[n] = x->size[1];
+	view.stride[n] = x->stride[1];
+	for (uint32_t i = 0; i < n; i++) {
+		view.size[i] = i ? window->out[i] : count;
+		view.stride[i] = window->stride[i] * x->stride[2 + i];
+		view.size[n + 1 + i] = window->kernel[i];
+		view.stride[n + 1 + i] = window->dilation[i] * x->stride[2 + i];
+	}
+	return view;
+}
+
+/* Whether @view is rows of @columns numbers side by side. */
+static bool are_rows(const struct dense_view *view, int64_t columns)
+{
+	struct dense_view rows = *view;
+
+	return dense_reshape(
+		       &rows, 2,
+		       (const int64_t[]){ (int64_t)dense_elements(view) / columns, columns }) &&
+	       rows.stride[1] == 1;
+}
+
+/* Places as rows of a matrix, block by block, times the weights: whatever padding @x has is in it.
+ * @out: [batch, places.., outputs] */
+static void multiply_patches(struct words *w, const struct qeff_window *window,
+			     const struct dense_view *x, const struct dense_view *out)
+{
+	int64_t row = out->size[1] ? (int64_t)dense_elements(out) / out->size[0] / out->size[1] /
+					     out->size[out->rank - 1]
+				   : 1;
+	int64_t patch = x->size[1], block;
+	struct dense_view copy = { 0 };
+
+	for (uint32_t i = 0; i < window->rank; i++)
+		patch *= window->kernel[i];
+	block = BLOCK_BYTES / (row * patch * 4);
+	block = block < 1 ? 1 : block > window->out[0] ? window->out[0] : block;
+	for (int64_t entry = 0; entry < x->size[0]; entry++)
+		for (int64_t first = 0; first < window->out[0]; first += block) {
+			int64_t left = window->out[0] - first, count = left < block ? left : block;
+			const struct dense_view whole = patches(window, x, entry, first, count);
+			struct dense_view from = whole, to = words_part(out, 0, entry, 1);
+
+			to = words_part(&to, 1, first, count);
+			/* A kernel of one element takes rows as they are. */
+			if (!are_rows(&from, patch)) {
+				if (!copy.rank)
+					copy = words_like(w, from.type, &from);
+				from = words_part(&copy, 0, 0, count);
+				words_copy(w, &whole, &from);
+			}
+			if (!w->rc)
+				w->rc = dense_product(w->s, w->node, &from, w->node->inputs[1],
+						      false, qeff_node_input(w->node, 2),
+						      QEFF_NSP_IDENTITY, &to);
+			if (w->rc == 1) {
+				w->rc = 0;
+				words_refuse(w, "patches do not fit its weights");
+			}
+		}
+}
+
+/* A convolution by weights, without groups; false if it is none. What comes out has channels last,
+ * which is a view of it for its readers. */
+static bool by_product(struct words *w)
+{
+	const struct qeff_value *weight = qeff_node_input(w->node, 1);
+	const struct qeff_value *bias = qeff_node_input(w->node, 2);
+	struct qeff_window window;
+	struct dense_view x, out;
+	int64_t size[DENSE_MAX_RANK];
+	uint32_t perm[DENSE_MAX_RANK];
+
+	if (words_int(w, "group", 1) != 1 || !weight->is_initialiser ||
+	    !qeff_select_is_float(weight) || (bias && !qeff_select_is_float(bias)) ||
+	    w->node->outputs[0]->type != QEFF_GRAPH_F32 || qeff_select_dim(weight, 0) < 8)
+		return false;
+	x = words_in(w, 0);
+	if (!w->rc)
+		w->rc = qeff_op_window(w->node, 1, &window, w->s->err);
+	if (w->rc)
+		return true;
+	if (has_padding(&window))
+		x = padded(w, &window, &x, x.type, NULL, NULL);
+	size[0] = x.size[0];
+	perm[0] = 0;
+	perm[1] = window.rank + 1;
+	for (uint32_t i = 0; i < window.rank; i++) {
+		size[1 + i] = window.out[i];
+		perm[2 + i] = 1 + i;
+	}
+	size[window.rank + 1] = qeff_select_dim(weight, 0);
+	out = words_temp(w, QEFF_NSP_F32, window.rank + 2, size);
+	if (w->rc)
+		return true;
+	multiply_patches(w, &window, &x, &out);
+	dense_transpose(&out, perm);
+	words_alias(w, 0, &out);
+	return true;
+}
+
 void plain_conv(struct words *w)
 {
-	struct dense_view x = words_in(w, 0), out = words_out(w, 0), bias;
+	struct dense_view x, out, bias;
 
+	if (by_product(w))
+		return;
+	x = words_in(w, 0);
+	out = words_out(w, 0);
 	convolve(w, 1, &x, NULL, UINT32_MAX, &out);
 	if (!words_has(w, 2))
 		return;

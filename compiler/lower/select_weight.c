@@ -106,13 +106,29 @@ static int add_weight(struct select *s, const struct qeff_node *node, struct low
 	return 0;
 }
 
+/* An initialiser [outputs, ...] as a matrix: all that belongs to an output is a row. */
+static bool flatten(const struct qeff_value *value, bool transposed, struct lower_view *view)
+{
+	uint64_t element = qeff_graph_type_bytes(value->stored_type);
+
+	if (!value->is_initialiser || transposed || value->shape.rank < 2)
+		return false;
+	view->columns = view->rows / (uint32_t)value->shape.dims[0].size;
+	view->rows = view->group_rows = (uint32_t)value->shape.dims[0].size;
+	view->group_stride = 0;
+	view->column_stride = element;
+	view->row_stride = view->columns * element;
+	return true;
+}
+
 int qeff_select_weight(struct select *s, const struct qeff_node *node,
 		       const struct qeff_value *value, bool transposed, bool lookup,
 		       uint32_t *weight)
 {
 	struct lower_weight w = { .experts = 1 };
 
-	if (!value || value->shape.rank != 2 || !lower_view_of(value, transposed, &w.view))
+	if (!value || !lower_view_of(value, transposed, &w.view) ||
+	    (value->shape.rank != 2 && !flatten(value, transposed, &w.view)))
 		return qeff_select_refuse(s, node, "%s is not a matrix of floats",
 					  value ? value->name : "an input");
 	return add_weight(s, node, &w, lookup, weight);

@@ -315,6 +315,68 @@ static void products_by_weights(void)
 	lowered_close(m);
 }
 
+/* x [2,3,7,6] by w [9,3,3,2] with padding, strides and dilation, then by w [8,9,1,1], whose places
+ * are rows as they lie. */
+static void convolutions_by_weights(void)
+{
+	const struct qeff_attribute attributes[] = { QEFF_INTS("pads", 4, SIZE(1, 0, 2, 1)),
+						     QEFF_INTS("strides", 2, SIZE(2, 1)),
+						     QEFF_INTS("dilations", 2, SIZE(1, 2)) };
+	struct qeff_graph *graph = qeff_graph_new("convolutions");
+	struct qeff_value *in[3], *y;
+	struct lowered *m;
+	float *x, *w, *v, *got, want[2][9][4][5];
+	void *data;
+
+	in[0] = input(graph, "x", QEFF_GRAPH_F32, 4, SIZE(2, 3, 7, 6));
+	in[1] = qeff_graph_constant(graph, "w", QEFF_GRAPH_F32, 4, SIZE(9, 3, 3, 2), &data);
+	w = data;
+	for (int i = 0; i < 9 * 18; i++)
+		w[i] = (float)(i % 11 - 5);
+	in[2] = qeff_graph_constant(graph, "b", QEFF_GRAPH_F32, 1, SIZE(9), &data);
+	for (int i = 0; i < 9; i++)
+		((float *)data)[i] = (float)(i * 100);
+	y = qeff_graph_node(graph, "Conv", "y", 3, in, 3, attributes);
+	qeff_graph_output(graph, y);
+	in[0] = y;
+	in[1] = qeff_graph_constant(graph, "v", QEFF_GRAPH_F32, 4, SIZE(8, 9, 1, 1), &data);
+	v = data;
+	for (int i = 0; i < 72; i++)
+		v[i] = (float)(i % 5 - 2);
+	qeff_graph_output(graph, qeff_graph_node(graph, "Conv", "z", 2, in, 0, NULL));
+	m = start(graph, 2);
+	CU_ASSERT_EQUAL(count_ops(m, QEFF_NSP_MATMUL), 4);
+	/* padding twice; patches of two entries; outputs as the application wants them */
+	CU_ASSERT_EQUAL(count_ops(m, QEFF_NSP_NEST), 6);
+	x = lowered_at(m, "x");
+	for (int i = 0; i < 2 * 3 * 42; i++)
+		x[i] = (float)(i % 13 - 6);
+	CU_ASSERT_EQUAL(lowered_run(m, 0), QEFF_NSP_FAULT_NONE);
+	got = lowered_at(m, "y");
+	for (int i = 0; i < 2 * 9 * 4 * 5; i++) {
+		int n = i / 180, o = i / 20 % 9, r = i / 5 % 4, c = i % 5;
+		float sum = (float)(o * 100);
+
+		for (int k = 0; k < 18; k++) {
+			int row = r * 2 - 1 + k / 2 % 3, column = c + k % 2 * 2;
+
+			if (row >= 0 && row < 7 && column < 6)
+				sum += x[((n * 3 + k / 6) * 7 + row) * 6 + column] * w[o * 18 + k];
+		}
+		want[n][o][r][c] = sum;
+		CU_ASSERT_EQUAL(got[i], sum);
+	}
+	got = lowered_at(m, "z");
+	for (int i = 0; i < 2 * 8 * 20; i++) {
+		float sum = 0;
+
+		for (int k = 0; k < 9; k++)
+			sum += want[i / 160][k][i / 5 % 4][i % 5] * v[i / 20 % 8 * 9 + k];
+		CU_ASSERT_EQUAL(got[i], sum);
+	}
+	lowered_close(m);
+}
+
 /* Indices out of range are a fault that names the index. */
 static void an_index_out_of_range(void)
 {
@@ -353,6 +415,7 @@ static const struct unit_test tests[] = {
 	{ "rows for one, dense for another", rows_for_one_dense_for_another },
 	{ "numbers for each token", numbers_for_each_token },
 	{ "products by weights", products_by_weights },
+	{ "convolutions by weights", convolutions_by_weights },
 	{ "an index out of range", an_index_out_of_range },
 };
 
