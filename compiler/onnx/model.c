@@ -343,7 +343,9 @@ static struct onnx_constant *probe(struct onnx_constant *table, uint32_t capacit
 
 const void *onnx_constant(struct qeff_onnx_model *model, const void *data, uint64_t size_bytes)
 {
-	struct onnx_constant key = { hash_bytes(data, size_bytes), size_bytes, data }, *entry;
+	/* one without elements may come without bytes */
+	const void *bytes = size_bytes ? data : "";
+	struct onnx_constant key = { hash_bytes(bytes, size_bytes), size_bytes, bytes }, *entry;
 	void *copy;
 
 	if (model->num_constants >= model->constants_capacity / 2) {
