@@ -113,9 +113,27 @@ bool qeff_plain_has(const char *op)
 	return plain_is_expression(op);
 }
 
+/* What is too large is refused before anyone reckons with its sizes. */
+static int check_size(struct select *s, const struct qeff_value *value)
+{
+	uint64_t elements;
+
+	if (!value || (qeff_graph_shape_elements(&value->shape, &elements) &&
+		       elements <= LOWER_MAX_STATE_BYTES / 8))
+		return 0;
+	return qeff_error_set(s->err, -EFBIG, "%s is larger than a tensor can be", value->name);
+}
+
 int qeff_plain_lower(struct select *s, const struct qeff_node *node)
 {
 	struct words w = { .s = s, .node = node };
+
+	for (uint32_t i = 0; !w.rc && i < node->num_inputs; i++)
+		w.rc = check_size(s, node->inputs[i]);
+	for (uint32_t i = 0; !w.rc && i < node->num_outputs; i++)
+		w.rc = check_size(s, node->outputs[i]);
+	if (w.rc)
+		return w.rc;
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if (qeff_node_is(node, table[i].op)) {

@@ -9,6 +9,9 @@ static uint32_t axis_of(const struct words *w, uint32_t rank, int64_t fallback)
 {
 	int64_t axis = words_int(w, "axis", fallback);
 
+	/* a view that could not be made has none */
+	if (w->rc)
+		return 0;
 	return (uint32_t)(axis < 0 ? axis + rank : axis);
 }
 

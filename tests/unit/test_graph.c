@@ -149,8 +149,8 @@ static void refuses_wrong_arguments(void)
 	status_says(g, -ENOTSUP, "no way");
 }
 
-/* An operator, its inputs ("f:" floats, "i:" i64), an attribute, and the output's shape, or a part
- * of the refusal. */
+/* An operator, its inputs ("f:" floats, "i:" i64, "j:" i32), an attribute, and the output's shape,
+ * or a part of the refusal. */
 struct shape_case {
 	const char *op;
 	const char *inputs[8];
@@ -177,7 +177,10 @@ static void run_shape_case(const struct shape_case *c)
 				numbers[n] = dims[n].size;
 			inputs[i] = integers(g, name, count, numbers);
 		} else if (c->inputs[i][0] != '-') {
-			inputs[i] = input(g, name, c->inputs[i][0] == 'f' ? F32 : I64,
+			inputs[i] = input(g, name,
+					  c->inputs[i][0] == 'f'   ? F32
+					  : c->inputs[i][0] == 'j' ? QEFF_GRAPH_I32
+								   : I64,
 					  c->inputs[i] + 2);
 		}
 	}
@@ -419,6 +422,22 @@ static void infers_shapes(void)
 		{ "qeff.SequenceGather", { "f:5,2", "i:B,1", "i:B,S" }, { { 0 } }, "[B, S, 2]" },
 		{ "qeff.SequenceGather", { "f:5,2", "i:B,S", "i:B,S" }, { { 0 } }, "input 1" },
 		{ "qeff.SequenceGather", { "f:5,2", "i:C,1", "i:B,S" }, { { 0 } }, "input 1" },
+		{ "qeff.Sample",
+		  { "f:B,1,90", "f:B,1", "j:B,1", "f:B,1", "f:B,1", "f:B,9" },
+		  { { 0 } },
+		  "[B, 1, 1]" },
+		{ "qeff.Sample",
+		  { "f:B,1,8", "f:B,1", "j:B,1", "f:B,1", "f:B,1", "f:B,9" },
+		  { { 0 } },
+		  "input 5" },
+		{ "qeff.Sample",
+		  { "f:B,1,90", "f:B,1", "i:B,1", "f:B,1", "f:B,1", "f:B,9" },
+		  { { 0 } },
+		  "input 2" },
+		{ "qeff.Sample",
+		  { "f:B,2,90", "f:B,1", "j:B,1", "f:B,1", "f:B,1", "f:B,9" },
+		  { { 0 } },
+		  "input 0" },
 		{ "qeff.Pool", { "f:B,S,8", "i:B,S" }, { QEFF_STRING("mode", "mean") }, "[B, 8]" },
 		{ "qeff.Pool",
 		  { "f:B,S,8", "i:B,S" },
