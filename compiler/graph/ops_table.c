@@ -447,6 +447,7 @@ const struct qeff_op qeff_ops[] = {
 	{ "DFT", 1, 3, { INT("axis"), INT("inverse"), INT("onesided") }, infer_dft,
 	  QEFF_TYPES_FLOAT },
 	{ "STFT", 2, 4, { INT("onesided") }, infer_stft, QEFF_TYPES_FLOAT },
+	{ "qeff.MaskToColumns", 1, 1, { { 0 } }, infer_mask_to_positions },
 	{ "MelWeightMatrix", 5, 5, { INT("output_datatype") }, infer_mel_weights,
 	  QEFF_TYPES_INDEX },
 

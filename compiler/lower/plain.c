@@ -102,6 +102,7 @@ static const struct {
 	{ "TopK", plain_top_k },
 	{ "Transpose", plain_transpose },
 	{ "Trilu", plain_trilu },
+	{ "qeff.RMSNorm", plain_rms_norm },
 	{ "Unsqueeze", plain_reshape },
 };
 

@@ -221,6 +221,18 @@ static void moments(struct words *w, const struct dense_view *x, uint32_t axes, 
 	WORDS_MAP(w, F32, "1 a p0 / p1 + sqrt /", params, inverse, inverse);
 }
 
+void plain_rms_norm(struct words *w)
+{
+	struct dense_view x = words_in(w, 0), out = words_out(w, 0), scale = words_in(w, 1);
+	uint32_t axes = 1u << axis_of(w, &x, -1);
+	double params[2] = { (double)folded(&x, axes), words_float(w, "epsilon", 1e-5) };
+	struct dense_view inverse = words_reduced(w, QEFF_NSP_F32, &x, axes);
+
+	words_reduce(w, F32, QEFF_NSP_FOLD_SUM, "a a *", &x, axes, &inverse);
+	WORDS_MAP(w, F32, "1 a p0 / p1 + sqrt /", params, &inverse, &inverse);
+	WORDS_MAP(w, F32, "a b * c *", NULL, &out, &x, &inverse, &scale);
+}
+
 /* A vector for the channels, which are axis 1 of @rank. */
 static struct dense_view channels(struct words *w, uint32_t input, uint32_t rank)
 {

@@ -29,6 +29,7 @@ void plain_cum_sum(struct words *w);
 void plain_softmax(struct words *w);
 void plain_hardmax(struct words *w);
 void plain_layer_norm(struct words *w);
+void plain_rms_norm(struct words *w);
 void plain_batch_norm(struct words *w);
 void plain_instance_norm(struct words *w);
 void plain_group_norm(struct words *w);

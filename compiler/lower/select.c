@@ -4,6 +4,7 @@
  * behind what it reads. A node that matches nothing here is refused by its name and operator.
  */
 #include "lower/dense.h"
+#include "graph/ops.h"
 #include "lower/plain.h"
 
 #include <stdarg.h>
@@ -109,12 +110,20 @@ static bool is_token_input(const struct select *s, const struct qeff_value *valu
 	       qeff_select_dim(value, 1) == s->spec->seq;
 }
 
+/* Whether @node takes rows from an attention mask; with @columns, their positions are columns. */
+static bool takes_mask(const struct qeff_node *node, bool *columns)
+{
+	*columns = qeff_node_is(node, "qeff.MaskToColumns");
+	return *columns || qeff_node_is(node, "qeff.MaskToPositions");
+}
+
 /* The value that says which rows live: position_ids, if one of our own operators asks for it. */
 static const struct qeff_value *find_positions(const struct select *s)
 {
 	const struct qeff_value *value = qeff_graph_find(s->graph, "position_ids");
+	bool columns;
 
-	if (!value || qeff_node_is(value->producer, "qeff.MaskToPositions"))
+	if (!value || takes_mask(value->producer, &columns))
 		return value;
 	for (uint32_t i = 0; i < value->num_users; i++)
 		if (*value->users[i]->domain)
@@ -130,12 +139,12 @@ static int select_rows(struct select *s)
 	const struct qeff_value *length = qeff_graph_find(s->graph, "comp_ctx_lengths");
 	const struct qeff_value *source = value;
 	struct lower_op *op;
-	bool from_mask;
+	bool from_mask, columns;
 
 	s->spec->batch = s->spec->seq = s->spec->slots = s->spec->positions = 1;
 	if (!value)
 		return 0;
-	from_mask = qeff_node_is(value->producer, "qeff.MaskToPositions");
+	from_mask = takes_mask(value->producer, &columns);
 	if (from_mask)
 		source = qeff_node_input(value->producer, 0);
 	if (value->shape.rank != 2 || qeff_select_dim(value, 0) < 1 ||
@@ -175,7 +184,7 @@ static int select_rows(struct select *s)
 	if (!op)
 		return -ENOMEM;
 	op->nsp.rows = s->spec->batch;
-	op->nsp.u.rows.from_mask = from_mask;
+	op->nsp.u.rows.from_mask = columns ? 2 : from_mask;
 	op->in[0] = qeff_select_binding(s, source);
 	if (batch_index && batch_index->is_input)
 		op->in[1] = qeff_select_binding(s, batch_index);
@@ -453,6 +462,7 @@ static const struct {
 	{ "qeff.L2Normalize", select_l2_norm },
 	{ "qeff.LastToken", select_last_token },
 	{ "qeff.LastTokens", select_last_tokens },
+	{ "qeff.MaskToColumns", select_positions },
 	{ "qeff.MaskToPositions", select_positions },
 	{ "qeff.Pool", select_pool },
 	{ "qeff.RMSNorm", select_rms_norm },
@@ -551,7 +561,7 @@ static bool has_plain(const struct select *s, const struct qeff_node *node)
 
 	if (product)
 		node = s->matmuls[product - 1].node;
-	return !*node->domain && qeff_plain_has(node->op_type);
+	return qeff_plain_has(node->op->name);
 }
 
 /* The fast way, if @node reads rows and there is one; else the plain way. */

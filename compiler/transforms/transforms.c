@@ -17,6 +17,11 @@ static bool wants_target_modules(const struct qeff_transform_options *options)
 	return options->num_loras;
 }
 
+static bool wants_attention(const struct qeff_transform_options *options)
+{
+	return options->foreign;
+}
+
 static bool wants_kv_cache(const struct qeff_transform_options *options)
 {
 	return options->kv_cache;
@@ -61,6 +66,7 @@ const struct qeff_transform qeff_transforms[] = {
 	{ "LoRA", wants_lora, true, qeff_transform_lora },
 	{ "TargetModules", wants_target_modules, true, qeff_transform_target_modules },
 	{ "CustomOps", always, false, qeff_transform_custom_ops },
+	{ "Attention", wants_attention, false, qeff_transform_attention },
 	{ "TextClassification", always, false, qeff_transform_text_classification },
 	{ "FoldConstants", always, false, qeff_transform_fold_constants },
 	{ "KVCache", wants_kv_cache, true, qeff_transform_kv_cache },

@@ -49,6 +49,9 @@ struct qeff_custom_io {
  * @fp16: clamp initialisers to what f16 can hold
  * @data_files: spread large initialisers over ONNX data files
  * @data_file_bytes: of which each holds at most so many; 0: QEfficient's 10 GiB
+ * @foreign: the graph was made by others: attention is recognised (Attention)
+ * @fold: computes the outputs of a node whose inputs are constants, for Attention
+ * @fold_user: handed to @fold
  * @watch: is shown the graph behind each transform that changed it, or NULL
  * @watch_user: handed to @watch
  */
@@ -73,6 +76,10 @@ struct qeff_transform_options {
 	bool fp16;
 	bool data_files;
 	uint64_t data_file_bytes;
+	bool foreign;
+	int (*fold)(void *user, const struct qeff_node *node, void *const *outputs,
+		    struct qeff_error *err);
+	void *fold_user;
 	int (*watch)(void *user, const char *name, const struct qeff_graph *graph,
 		     struct qeff_error *err);
 	void *watch_user;
@@ -115,6 +122,9 @@ int qeff_transforms_apply(struct qeff_graph *graph, const struct qeff_transform_
 int qeff_transform_custom_ops(struct qeff_graph *graph,
 			      const struct qeff_transform_options *options, uint32_t *changes,
 			      struct qeff_error *err);
+/* Where @options->fold is there to tell whether masks are what they seem. */
+int qeff_transform_attention(struct qeff_graph *graph, const struct qeff_transform_options *options,
+			     uint32_t *changes, struct qeff_error *err);
 int qeff_transform_text_classification(struct qeff_graph *graph,
 				       const struct qeff_transform_options *options,
 				       uint32_t *changes, struct qeff_error *err);

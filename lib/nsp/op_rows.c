@@ -26,7 +26,9 @@ void NSP_NAME(rows)(const struct nsp_run *run)
 			int64_t position =
 				nsp_read_i64(nsp_at(run, run->op->in[0].at) + source * 8ull);
 
-			if (run->op->u.rows.from_mask)
+			if (run->op->u.rows.from_mask == 2)
+				position = position ? (int64_t)column : -1;
+			else if (run->op->u.rows.from_mask)
 				position = position ? (int64_t)(tokens - segment->first) : -1;
 			if (position == -1)
 				continue;

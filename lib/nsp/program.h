@@ -177,7 +177,9 @@ struct qeff_nsp_state {
  * A position below -1 or >= spec.positions, or a slot outside [0, spec.slots), is a fault.
  */
 struct qeff_nsp_rows_params {
-	uint8_t from_mask; /* 1: in[0] is an attention mask */
+	/* in[0] is an attention mask, a row's position is 1: the number of live tokens before it
+	 * in its batch entry; 2: its column */
+	uint8_t from_mask;
 	uint8_t reserved[7];
 };
 

@@ -180,8 +180,8 @@ static bool check_rows(const struct nsp_check *check, const struct qeff_nsp_op *
 	const struct qeff_nsp_rows_params *p = &op->u.rows;
 	const uint32_t in[4] = { TYPE(QEFF_NSP_I64), TYPE(QEFF_NSP_I64), 0, 0 };
 
-	REQUIRE(p->from_mask <= 1 && zero(p->reserved, sizeof(p->reserved)),
-		"operation: parameters of ROWS", p->from_mask, 1);
+	REQUIRE(p->from_mask <= 2 && zero(p->reserved, sizeof(p->reserved)),
+		"operation: parameters of ROWS", p->from_mask, 2);
 	REQUIRE(op->in[1].at == QEFF_NSP_NONE || QEFF_NSP_REF_OFFSET(op->in[1].at) % 8 == 0,
 		"operation: an operand is not aligned to its elements", op->in[1].at, 8);
 	return check_types(check, op, in, 1, 0);

@@ -152,7 +152,7 @@ static const struct damage damages[] = {
 	{ O(OP_NORM, u.norm.groups), 1u << 18, "output leaves|input leaves" },
 	{ O(OP_NORM, u.norm.kind), 3, "kind of NORM" },
 	{ O(OP_NORM, u.norm.reserved), 1, "kind of NORM" },
-	{ O(OP_ROWS, u.rows.from_mask), 2, "parameters of ROWS" },
+	{ O(OP_ROWS, u.rows.from_mask), 3, "parameters of ROWS" },
 	{ O(OP_ROWS, in[0].at), DDR(NSP_BUILDER_STATE - 8), "token input leaves" },
 	{ O(OP_ROWS, in[0].stride_bytes), 64, "not seq * 8" },
 	{ O(OP_ROWS, in[0].type), QEFF_NSP_I32, "wrong type" },
