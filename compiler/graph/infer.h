@@ -48,7 +48,6 @@ DECLARE_INFER(max_unpool);
 DECLARE_INFER(lrn);
 DECLARE_INFER(resize);
 DECLARE_INFER(grid_sample);
-DECLARE_INFER(roi_align);
 DECLARE_INFER(layer_norm);
 DECLARE_INFER(batch_norm);
 DECLARE_INFER(instance_norm);

@@ -457,21 +457,3 @@ int infer_grid_sample(const struct qeff_node *node, struct qeff_op_result *resul
 		result->shape.dims[i] = grid->dims[i - 1];
 	return 0;
 }
-
-/* x [n, c, h, w], regions [r, 4], their batch entries [r] */
-int infer_roi_align(const struct qeff_node *node, struct qeff_op_result *result,
-		    struct qeff_error *err)
-{
-	int64_t height = qeff_node_int(node, "output_height", 1);
-	int64_t width = qeff_node_int(node, "output_width", 1);
-
-	infer_same_as(node, 0, result);
-	if (result->shape.rank != 4 || height < 1 || height > MOST || width < 1 || width > MOST)
-		return infer_wrong(node, 0, "[batch, channels, height, width]", err);
-	if (infer_shape_of(node, 1)->rank != 2 || infer_shape_of(node, 1)->dims[1].size != 4)
-		return infer_wrong(node, 1, "regions [count, 4]", err);
-	result->shape.dims[0] = infer_shape_of(node, 1)->dims[0];
-	result->shape.dims[2] = qeff_dim_of(height);
-	result->shape.dims[3] = qeff_dim_of(width);
-	return infer_need_bound(node, 0, err);
-}

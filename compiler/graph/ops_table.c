@@ -296,13 +296,6 @@ const struct qeff_op qeff_ops[] = {
 	  { INT("align_corners"), STRING("mode"), STRING("padding_mode") },
 	  infer_grid_sample,
 	  QEFF_TYPES_FLOAT },
-	{ "RoiAlign",
-	  3,
-	  3,
-	  { STRING("coordinate_transformation_mode"), STRING("mode"), INT("output_height"),
-	    INT("output_width"), INT("sampling_ratio"), FLOAT("spatial_scale") },
-	  infer_roi_align,
-	  QEFF_TYPES_FLOAT },
 
 	/* normalisation */
 	{ "LayerNormalization",

@@ -87,7 +87,6 @@ static const struct {
 	{ "Reshape", plain_reshape },
 	{ "Resize", plain_resize },
 	{ "ReverseSequence", plain_reverse_sequence },
-	{ "RoiAlign", plain_roi_align },
 	{ "STFT", plain_stft },
 	{ "ScatterElements", plain_scatter_elements },
 	{ "ScatterND", plain_scatter_nd },

@@ -153,9 +153,3 @@ void plain_grid_sample(struct words *w)
 	}
 	words_copy(w, &sum, &s.out);
 }
-
-/* Not lowered yet: which elements it reads depends on regions that come with each inference. */
-void plain_roi_align(struct words *w)
-{
-	words_refuse(w, "regions are not supported");
-}

@@ -89,7 +89,6 @@ void plain_global_pool(struct words *w);
 void plain_lrn(struct words *w);
 void plain_resize(struct words *w);
 void plain_grid_sample(struct words *w);
-void plain_roi_align(struct words *w);
 
 /* signals */
 void plain_signal_window(struct words *w);

@@ -117,7 +117,6 @@ static const struct op_case cases[] = {
 	{ "Resize", "f4,2 - =f1,-1", "", "!cannot resize axis 1" },
 	{ "GridSample", "f2,3,4,4 f2,6,7,2", "", "f2,3,6,7" },
 	{ "GridSample", "f2,3,4,4 f2,6,7,3", "", "!grid" },
-	{ "RoiAlign", "f1,3,8,8 f5,4 i5", "output_height=2 output_width=3", "f5,3,2,3" },
 	{ "LayerNormalization", "f2,3,4 f3,4", "axis=1", "f2,3,4 f2,1,1 f2,1,1" },
 	{ "LayerNormalization", "f2,3 f4", "", "!fits the last axes" },
 	{ "BatchNormalization", "f2,3,4 f3 f3 f3 f3", "", "f2,3,4" },

@@ -262,8 +262,35 @@ static void is_complete(void)
 	}
 }
 
+/* docs/onnx.md names them all. */
+static void is_documented(void)
+{
+	static char page[65536];
+	FILE *file = fopen(QEFF_TEST_DATA "/../../docs/onnx.md", "r");
+	size_t size;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	size = fread(page, 1, sizeof(page) - 1, file);
+	fclose(file);
+	CU_ASSERT_TRUE(size < sizeof(page) - 1);
+	for (size_t i = 0; i < qeff_num_ops; i++) {
+		size_t length = strlen(qeff_ops[i].name);
+		const char *at = page;
+		bool found = strchr(qeff_ops[i].name, '.');
+
+		while (!found && (at = strstr(at, qeff_ops[i].name))) {
+			found = at[-1] == ' ' && (at[length] == ' ' || at[length] == '\n');
+			at += length;
+		}
+		if (!found)
+			printf("\n  the page lacks %s", qeff_ops[i].name);
+		CU_ASSERT_TRUE(found);
+	}
+}
+
 static const struct unit_test tests[] = {
 	{ "computes", computes },
+	{ "documented", is_documented },
 	{ "every operator has a lowering", is_complete },
 };
 
