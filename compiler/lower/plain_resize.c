@@ -117,12 +117,10 @@ static struct dense_view choose(struct words *w, const struct axis *a, const str
 	const char *mode = qeff_node_string(w->node, "nearest_mode", "round_prefer_floor");
 	struct dense_view out = resized(w, x, axis, a->out), where;
 	struct dense_pick pick = { .data = *x, .other = out, .components = 1 };
-	int64_t *table = calloc((size_t)a->out, sizeof(*table));
+	int64_t *table = words_table(w, a->out, 1, sizeof(*table));
 
-	if (!table) {
-		w->rc = lower_no_memory(w->s->err);
+	if (!table)
 		return out;
-	}
 	for (int64_t i = 0; i < a->out; i++)
 		table[i] = nearest(a, mode, source(a, i));
 	where = words_constant(w, QEFF_NSP_I64, 1, &a->out, table);
@@ -144,12 +142,10 @@ static struct dense_view interpolate(struct words *w, const struct axis *a,
 {
 	struct dense_view out = resized(w, x, axis, a->out), matrix, from = *x;
 	int64_t size[2] = { a->out, a->in }, loops[DENSE_MAX_RANK];
-	float *table = calloc((size_t)a->out * (size_t)a->in, sizeof(*table));
+	float *table = words_table(w, a->out, a->in, sizeof(*table));
 
-	if (!table) {
-		w->rc = lower_no_memory(w->s->err);
+	if (!table)
 		return out;
-	}
 	for (int64_t i = 0; i < a->out; i++)
 		weigh(w, a, source(a, i), table + i * a->in);
 	matrix = words_constant(w, QEFF_NSP_F32, 2, size, table);
@@ -174,12 +170,10 @@ static struct dense_view extrapolate(struct words *w, const struct axis *a,
 {
 	double value = words_float(w, "extrapolation_value", 0);
 	struct dense_view out = words_like(w, x->type, x), mask;
-	uint8_t *table = calloc((size_t)a->out, 1);
+	uint8_t *table = words_table(w, a->out, 1, 1);
 
-	if (!table) {
-		w->rc = lower_no_memory(w->s->err);
+	if (!table)
 		return out;
-	}
 	for (int64_t i = 0; i < a->out; i++)
 		table[i] = outside(a, source(a, i));
 	mask = words_constant(w, QEFF_NSP_U8, 1, &a->out, table);

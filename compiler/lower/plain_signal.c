@@ -20,11 +20,9 @@ void plain_signal_window(struct words *w)
 	struct dense_view out = words_out(w, 0), table;
 	int64_t size = w->rc ? 0 : out.size[0];
 	bool periodic = words_int(w, "periodic", 1);
-	float *samples = calloc((size_t)size, sizeof(*samples));
+	float *samples = words_table(w, size, 1, sizeof(*samples));
 	double period = (double)(periodic || size == 1 ? size : size - 1);
 
-	if (!w->rc && !samples)
-		w->rc = lower_no_memory(w->s->err);
 	for (size_t k = 0; k < 3 && !w->rc; k++)
 		for (int64_t i = 0; i < size && qeff_node_is(w->node, kinds[k].op); i++) {
 			double turn = 2 * M_PI * (double)i / period;
@@ -46,15 +44,10 @@ static struct dense_view matrix_of(struct words *w, const struct qeff_dft *dft, 
 {
 	int64_t size[4] = { dft->bins, samples, 2, parts };
 	struct dense_view view = { 0 };
-	size_t cells = (size_t)(dft->bins * samples);
-	float *table = w->rc || cells > 1u << 26 ? NULL : calloc(cells * 2 * (size_t)parts, 4);
+	float *table = words_table(w, dft->bins, samples, 2 * (size_t)parts * sizeof(*table));
 	double scale = dft->inverse ? 1 / (double)dft->length : 1;
 
-	if (!w->rc && cells > 1u << 26)
-		words_refuse(w, "a transform of %lld samples is too long", (long long)dft->length);
-	else if (!w->rc && !table)
-		w->rc = lower_no_memory(w->s->err);
-	if (w->rc)
+	if (!table)
 		return view;
 	for (int64_t k = 0; k < dft->bins; k++)
 		for (int64_t n = 0; n < samples; n++) {
@@ -171,12 +164,11 @@ void plain_mel_weights(struct words *w)
 		return;
 	bins = out.size[0];
 	bands = out.size[1];
-	table = calloc((size_t)(bins * bands), sizeof(*table));
-	corner = calloc((size_t)bands + 2, sizeof(*corner));
+	table = words_table(w, bins, bands, sizeof(*table));
+	corner = words_table(w, bands + 2, 1, sizeof(*corner));
 	if (!table || !corner) {
 		free(table);
 		free(corner);
-		w->rc = lower_no_memory(w->s->err);
 		return;
 	}
 	for (int i = 0; i < 2; i++)

@@ -81,11 +81,9 @@ static struct dense_view shares(struct words *w, const struct pool *p, bool with
 
 	for (uint32_t i = 0; i < v->rank; i++)
 		places *= (uint64_t)v->out[i]; /* of an output that exists */
-	share = w->rc ? NULL : calloc(places, sizeof(*share));
-	if (!share) {
-		w->rc = w->rc ? w->rc : lower_no_memory(w->s->err);
+	share = words_table(w, (int64_t)places, 1, sizeof(*share));
+	if (!share)
 		return view;
-	}
 	for (uint64_t at = 0; at < places; at++) {
 		uint64_t rest = at;
 		double all = 1;
@@ -122,16 +120,16 @@ static void positions(struct words *w, const struct pool *p, const struct dense_
 	const double nowhere = NOWHERE;
 	int64_t all = 1, inside = 1, size[QEFF_GRAPH_MAX_RANK] = { 1, 1 }, *table;
 
+	if (w->rc)
+		return;
 	for (uint32_t i = 0; i < v->rank; i++) {
 		size[2 + i] = p->wide[i];
-		all *= p->wide[i];
+		all *= p->wide[i]; /* of a copy that exists */
 		inside *= v->in[i];
 	}
-	table = w->rc ? NULL : calloc((size_t)all, sizeof(*table));
-	if (!table) {
-		w->rc = w->rc ? w->rc : lower_no_memory(w->s->err);
+	table = words_table(w, all, 1, sizeof(*table));
+	if (!table)
 		return;
-	}
 	for (int64_t at = 0; at < all; at++) {
 		int64_t rest = at, number = 0, step = 1, index[QEFF_GRAPH_MAX_RANK];
 		bool in = true;

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A matrix that resizes a thousand pixels to thousands, or a transform of 2,000 samples, fits. */
+#define MAX_TABLE_BYTES (32u << 20)
+
 #define MAX_INSTRUCTIONS 64
 #define MAX_STACK	 QEFF_NSP_REGISTERS
 
@@ -101,19 +104,33 @@ struct dense_view words_constant(struct words *w, uint8_t type, uint32_t rank, c
 	return view;
 }
 
+void *words_table(struct words *w, int64_t rows, int64_t columns, size_t number_bytes)
+{
+	uint64_t bytes = number_bytes;
+	void *table;
+
+	if (w->rc)
+		return NULL;
+	if (rows < 1 || columns < 1 || !qeff_mul_u64(bytes, (uint64_t)rows, &bytes) ||
+	    !qeff_mul_u64(bytes, (uint64_t)columns, &bytes) || bytes > MAX_TABLE_BYTES) {
+		words_refuse(w, "needs a table of %lld by %lld numbers, which is too large",
+			     (long long)rows, (long long)columns);
+		return NULL;
+	}
+	table = calloc(1, bytes);
+	if (!table)
+		w->rc = lower_no_memory(w->s->err);
+	return table;
+}
+
 struct dense_view words_iota(struct words *w, const struct dense_view *view, uint32_t axis)
 {
 	struct dense_view iota = { 0 };
 	int64_t size = w->rc ? 0 : view->size[axis];
-	int32_t *numbers;
+	int32_t *numbers = words_table(w, size, 1, sizeof(*numbers));
 
-	if (w->rc)
+	if (!numbers)
 		return iota;
-	numbers = size <= INT32_MAX ? calloc((size_t)size, sizeof(*numbers)) : NULL;
-	if (!numbers) {
-		w->rc = lower_no_memory(w->s->err);
-		return iota;
-	}
 	for (int64_t i = 0; i < size; i++)
 		numbers[i] = (int32_t)i;
 	iota = words_constant(w, QEFF_NSP_I32, 1, &size, numbers);

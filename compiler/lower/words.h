@@ -70,6 +70,9 @@ void words_contiguous(struct words *w, struct dense_view *view);
 void words_reshape(struct words *w, struct dense_view *view, uint32_t rank, const int64_t *size);
 void words_pick(struct words *w, const struct dense_pick *pick);
 void words_put(struct words *w, const struct dense_pick *pick);
+/* Room, zeroed, for a table of @rows by @columns numbers that this lowering makes up; the caller
+ * frees it. NULL if it is too large, or something failed before: then rc is set. */
+void *words_table(struct words *w, int64_t rows, int64_t columns, size_t number_bytes);
 /* -ENOTSUP, unless something failed before. */
 __attribute__((format(printf, 2, 3))) void words_refuse(struct words *w, const char *format, ...);
 
