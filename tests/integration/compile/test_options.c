@@ -123,6 +123,11 @@ static void numbers_make_specialisations(void)
 					       .ctx_len = 64,
 					       .num_speculative_tokens = NUMBERS(3, 1, 3) },
 		"1x8/64+1 1x4/64+4 1x2/64+2");
+	specialisations_are((struct qeff_compile_options){ .full_batch_size = 4,
+							   .prefill_seq_len = 8,
+							   .prefill_only = true,
+							   .enable_chunking = true },
+			    "1x8/128+0");
 	/* lengths past the context are the context, which is always there */
 	specialisations_are(
 		(struct qeff_compile_options){ .prefill_seq_len = 8,
@@ -134,6 +139,36 @@ static void numbers_make_specialisations(void)
 		(struct qeff_compile_options){ .seq_lens = (const uint32_t[]){ 8, 16, 8 },
 					       .num_seq_lens = 3 },
 		"1x16/16+0 1x8/8+0");
+}
+
+static bool warns(const struct qeff_compile_summary *s, const char *sentence)
+{
+	for (uint32_t i = 0; i < s->num_warnings; i++)
+		if (strstr(s->warnings[i], sentence))
+			return true;
+	return false;
+}
+
+/* Options of transforms that have nothing to change: taken, with a note, and the same bytes. */
+static void options_that_change_nothing(void)
+{
+	struct qeff_compile_options o = { .num_cores = 2, .output = at("plain.qpc") };
+	struct qeff_compile_summary s = compile(o);
+
+	CU_ASSERT_FALSE(warns(&s, "num_kv_blocks") || warns(&s, "prefill_only"));
+	qeff_compile_summary_free(&s);
+	o.output = at("blocks.qpc");
+	o.num_kv_blocks = 4;
+	o.num_replicate_kv_heads = 1;
+	s = compile(o);
+	CU_ASSERT_TRUE(warns(&s, "num_kv_blocks changed nothing"));
+	CU_ASSERT_FALSE(has_transform(&s, "BlockingAttention"));
+	qeff_compile_summary_free(&s);
+	CU_ASSERT_TRUE(same_files(at("plain.qpc"), at("blocks.qpc")));
+	o.prefill_only = true;
+	s = compile(o);
+	CU_ASSERT_TRUE(warns(&s, "prefill_only left out the decode step"));
+	qeff_compile_summary_free(&s);
 }
 
 static void numbers_that_do_not_fit_are_refused(void)
@@ -158,6 +193,15 @@ static void numbers_that_do_not_fit_are_refused(void)
 	refused((struct qeff_compile_options){ .comp_ctx_lengths_decode = NUMBERS(0) }, -EINVAL,
 		"comp_ctx_lengths_decode has 0");
 	refused((struct qeff_compile_options){ .num_devices = 2 }, -ENOTSUP, "num_devices is 2");
+	refused((struct qeff_compile_options){ .num_replicate_kv_heads = 2 }, -ENOTSUP,
+		"num_replicate_kv_heads is 2");
+	refused((struct qeff_compile_options){ .enable_chunking = true }, -EINVAL,
+		"enable_chunking is for prefill_only");
+	refused((struct qeff_compile_options){ .prefill_only = true,
+					       .num_speculative_tokens = NUMBERS(2) },
+		-EINVAL, "prefill_only has no decode step");
+	refused((struct qeff_compile_options){ .model_dir = bert, .num_kv_blocks = 2 }, -EINVAL,
+		"num_kv_blocks is for models that generate text");
 	refused((struct qeff_compile_options){ .seq_lens = &sixteen,
 					       .num_seq_lens = 1,
 					       .full_batch_size = 2 },
@@ -415,8 +459,9 @@ static void wrong_files_of_options(void)
 		{ "{\"precision\": \"fp64\"}", "\"precision\"", -EINVAL },
 		{ "{\"pooling\": \"median\"}", "\"pooling\"", -EINVAL },
 		{ "{\"seq_len\": []}", "1 to 64 numbers", -EINVAL },
-		{ "{\"fp32_nodes\": [5]}", "names of nodes", -EINVAL },
-		{ "{\"fp32_nodes\": 5}", "names of nodes", -EINVAL },
+		{ "{\"fp32_nodes\": [5]}", "a list of texts", -EINVAL },
+		{ "{\"fp32_nodes\": 5}", "a list of texts", -EINVAL },
+		{ "{\"loras\": [\"a\", 5]}", "a list of texts", -EINVAL },
 		{ "[]", "an object", -EINVAL },
 		{ "{\"num_cores\": 1, \"num_cores\": 2}", "line 1", -EINVAL },
 	};
@@ -444,6 +489,7 @@ static void wrong_files_of_options(void)
 static const struct unit_test tests[] = {
 	{ "numbers make specialisations", numbers_make_specialisations },
 	{ "numbers that do not fit are refused", numbers_that_do_not_fit_are_refused },
+	{ "options that change nothing", options_that_change_nothing },
 	{ "a file of specialisations", a_file_of_specialisations },
 	{ "wrong files of specialisations", wrong_files_of_specialisations },
 	{ "precisions of inputs and outputs", precisions_of_inputs_and_outputs },
