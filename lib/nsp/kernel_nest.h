@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NEST in one class of numbers; included once for each by op_nest.c, behind kernel_number.h.
+ * NEST in one class of numbers; included once for each, behind kernel_number.h.
  *
  * Strips of numbers side by side go through the expression, instruction by instruction. Where they
  * lie along a kept loop, each has its own result, and the folded loops go around; where they lie

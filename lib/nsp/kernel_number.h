@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Numbers of one class (enum qeff_nsp_number): loading, storing, instructions, folds. A file that
- * includes this defines what the class is, and includes it once for each:
+ * Numbers of one class (enum qeff_nsp_number): loading, storing, instructions, folds.
+ * kernel_numbers.h defines what each class is, and includes this once for each:
  *
  * NUMBER		names: NUMBER(load), ...
  * NUMBER_T		the C type

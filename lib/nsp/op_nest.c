@@ -20,52 +20,8 @@ struct nest_run {
 	int64_t lane_stride[NSP_OPERANDS];
 };
 
-#define NUMBER(name)  i64_##name
-#define NUMBER_T      int64_t
-#define NUMBER_TYPE   QEFF_NSP_I64
-#define NUMBER_FLOAT  0
-#define NUMBER_SIGNED 1
-#define NUMBER_POWER  nsp_power_i64
-#include "nsp/kernel_number.h"
-
-#include "nsp/kernel_nest.h"
-#include "nsp/kernel_number_end.h"
-
-#define NUMBER(name)  u64_##name
-#define NUMBER_T      uint64_t
-#define NUMBER_TYPE   QEFF_NSP_U64
-#define NUMBER_FLOAT  0
-#define NUMBER_SIGNED 0
-#define NUMBER_POWER  nsp_power_u64
-#include "nsp/kernel_number.h"
-
-#include "nsp/kernel_nest.h"
-#include "nsp/kernel_number_end.h"
-
-#define NUMBER(name)  f64_##name
-#define NUMBER_T      double
-#define NUMBER_TYPE   QEFF_NSP_F64
-#define NUMBER_FLOAT  1
-#define NUMBER_SIGNED 1
-#define NUMBER_POWER  nsp_f64_pow
-#include "nsp/kernel_number.h"
-
-#include "nsp/kernel_nest.h"
-#include "nsp/kernel_number_end.h"
-
-#define NUMBER(name)  f32_##name
-#define NUMBER_T      float
-#define NUMBER_TYPE   QEFF_NSP_F32
-#define NUMBER_FLOAT  1
-#define NUMBER_SIGNED 1
-#define NUMBER_POWER  nsp_pow
-#define NUMBER_APPLY  nsp_apply
-#define NUMBER_WIDEN  vf_widen
-#define NUMBER_NARROW vf_narrow
-#include "nsp/kernel_number.h"
-
-#include "nsp/kernel_nest.h"
-#include "nsp/kernel_number_end.h"
+#define NUMBER_ALSO "nsp/kernel_nest.h"
+#include "nsp/kernel_numbers.h"
 
 /* How many of @numbers come before unit @unit, if all units are alike: parts add up to all. */
 static uint64_t share(const struct nsp_walk *walk, uint64_t numbers, uint32_t unit)

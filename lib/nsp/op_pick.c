@@ -8,45 +8,7 @@
 
 #include <string.h>
 
-#define NUMBER(name)  i64_##name
-#define NUMBER_T      int64_t
-#define NUMBER_TYPE   QEFF_NSP_I64
-#define NUMBER_FLOAT  0
-#define NUMBER_SIGNED 1
-#define NUMBER_POWER  nsp_power_i64
-#include "nsp/kernel_number.h"
-
-#include "nsp/kernel_number_end.h"
-
-#define NUMBER(name)  u64_##name
-#define NUMBER_T      uint64_t
-#define NUMBER_TYPE   QEFF_NSP_U64
-#define NUMBER_FLOAT  0
-#define NUMBER_SIGNED 0
-#define NUMBER_POWER  nsp_power_u64
-#include "nsp/kernel_number.h"
-
-#include "nsp/kernel_number_end.h"
-
-#define NUMBER(name)  f64_##name
-#define NUMBER_T      double
-#define NUMBER_TYPE   QEFF_NSP_F64
-#define NUMBER_FLOAT  1
-#define NUMBER_SIGNED 1
-#define NUMBER_POWER  nsp_f64_pow
-#include "nsp/kernel_number.h"
-
-#include "nsp/kernel_number_end.h"
-
-#define NUMBER(name)  f32_##name
-#define NUMBER_T      float
-#define NUMBER_TYPE   QEFF_NSP_F32
-#define NUMBER_FLOAT  1
-#define NUMBER_SIGNED 1
-#define NUMBER_POWER  nsp_pow
-#include "nsp/kernel_number.h"
-
-#include "nsp/kernel_number_end.h"
+#include "nsp/kernel_numbers.h"
 
 struct pick_run {
 	const struct nsp_run *run;
