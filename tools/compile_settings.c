@@ -15,8 +15,7 @@
 static const char usage[] =
 	"Usage: qeff-compile MODEL_DIR [-o OUT.qpc] [options]\n"
 	"       qeff-compile MODEL.onnx -o OUT.qpc [--shape NAME=1x128] [options]\n"
-	"Compiles a Hugging Face checkpoint (config.json, safetensors), or an ONNX model,\n"
-	"into a package.\n"
+	"Compiles a Hugging Face checkpoint, or an ONNX model, into a package.\n"
 	"  -o, --output FILE          the package (default: one in the cache)\n"
 	"      --num-cores N          NSPs to run on, 1 to 16 (default 16)\n"
 	"      --batch-size B         sequences side by side (default 1)\n"

@@ -449,11 +449,14 @@ static int write_outputs(const struct run *run, struct qeff_error *err)
 		const struct result *result = &run->results[i];
 		int ret;
 
-		if (strchr(result->name, '/') || result->name[0] == '.' ||
-		    (size_t)snprintf(path, sizeof(path), "%s/%s.npy", dir, result->name) >=
-			    sizeof(path))
+		if (result->name[0] == '.' || (size_t)snprintf(path, sizeof(path), "%s/%s.npy", dir,
+							       result->name) >= sizeof(path))
 			return fail(err, -EINVAL, "output \"%s\" cannot be the name of a file",
 				    result->name);
+		/* names of ONNX models are paths as often as not */
+		for (char *at = path + strlen(dir) + 1; *at; at++)
+			if (*at == '/')
+				*at = '_';
 		ret = npy_write(path, result->shape.type, result->shape.dims,
 				result->shape.num_dims, result->data, err);
 		if (ret)

@@ -179,7 +179,7 @@ static int settle(struct importer *im, struct qeff_node *node)
 	for (uint32_t i = 0; i < node->num_inputs && constant; i++)
 		constant = !node->inputs[i] || import_is_constant(im, node->inputs[i]);
 	bound = output_bytes(node, &bytes);
-	if (bound && !bytes)
+	if (bound && !bytes) /* nothing to compute */
 		return compute(im, node, 0);
 	if (!constant || !bound)
 		return 0;

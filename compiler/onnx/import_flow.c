@@ -126,14 +126,18 @@ static int stack(struct importer *im, struct scope *scope, const struct import_n
  */
 struct turns {
 	const QeffOnnx__GraphProto *body;
-	uint32_t num_state, num_stacked, num_turns, limit, capacity;
+	uint32_t num_state, num_stacked, num_turns, capacity;
 	struct qeff_value **state;
 	struct qeff_value ***made; /* of each turn */
 };
 
-static int keep_turn(struct importer *im, struct turns *t, struct qeff_value **stacked)
+static int keep_turn(struct importer *im, const struct import_node *node, struct turns *t,
+		     struct qeff_value **stacked)
 {
 	struct qeff_value **copy;
+
+	if (t->num_turns == ONNX_MAX_TURNS)
+		return import_refuse(im, node, -EFBIG, "has more than %u turns", ONNX_MAX_TURNS);
 
 	if (t->num_turns == t->capacity) {
 		uint32_t capacity = t->capacity ? t->capacity * 2 : 16;
@@ -210,7 +214,7 @@ static int run_loop(struct importer *im, struct scope *scope, const struct impor
 		ret = run_body(im, scope, node, t.body, t.num_turns, node->num_inputs, inputs,
 			       outputs);
 		if (!ret)
-			ret = keep_turn(im, &t, outputs + 1 + t.num_state);
+			ret = keep_turn(im, node, &t, outputs + 1 + t.num_state);
 		if (ret)
 			return ret;
 		if (!import_number(outputs[0], &go))
@@ -311,7 +315,7 @@ static int run_scan(struct importer *im, struct scope *scope, const struct impor
 		ret = run_body(im, scope, node, t.body, (uint32_t)turn, node->num_inputs, inputs,
 			       outputs);
 		if (!ret)
-			ret = keep_turn(im, &t, outputs + t.num_state);
+			ret = keep_turn(im, node, &t, outputs + t.num_state);
 		if (!ret)
 			memcpy(inputs, outputs, t.num_state * sizeof(*inputs));
 	}

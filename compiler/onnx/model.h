@@ -11,6 +11,7 @@
 
 #define ONNX_MAX_DEPTH	    16		 /* subgraphs in subgraphs, functions in functions */
 #define ONNX_MAX_NODES	    (1u << 18)	 /* with all that is put in place of a node */
+#define ONNX_MAX_TURNS	    (1u << 12)	 /* of a loop, each of which becomes nodes */
 #define ONNX_MAX_SPARSE	    (64u << 20)	 /* bytes of a sparse tensor that is not sparse any more */
 #define ONNX_SMALL_BYTES    (16u << 20)	 /* of a computed constant, whatever it is computed of */
 #define ONNX_COMPUTED_BYTES (256u << 20) /* of all of them, and four times the tensors' bytes */
