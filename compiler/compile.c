@@ -4,6 +4,7 @@
 
 #include "compile_onnx.h"
 #include "graph/graph.h"
+#include "lower/fold.h"
 #include "onnx/onnx.h"
 
 #include <stdio.h>
@@ -150,7 +151,7 @@ static int show_program(struct compile *c)
 }
 
 /* A graph for each specialisation, as each has been imported. */
-static int import_graphs(struct compile *c)
+static int import_graphs(struct compile *c, bool foreign)
 {
 	const struct qeff_transform_options transforms = {
 		.fp32_nodes = c->lists.fp32_nodes,
@@ -159,6 +160,8 @@ static int import_graphs(struct compile *c)
 		.num_custom_io = c->lists.num_io,
 		.mxint8_kv_cache = c->options->mxint8_kv_cache,
 		.fp16 = c->plan.precision == QEFF_LOWER_FP16,
+		.foreign = foreign,
+		.fold = qeff_lower_fold,
 		.watch = c->options->graph ? show_graph : NULL,
 		.watch_user = c,
 	};
@@ -208,7 +211,7 @@ static int make_graph(struct compile *c)
 	int rc;
 
 	if (c->imported)
-		return import_graphs(c);
+		return import_graphs(c, true);
 	rc = qeff_model_build(c->checkpoint, &model, &c->graph, &c->info, c->err);
 	if (!rc && c->options->graph)
 		rc = show_graph(c, "built", c->graph, c->err);
@@ -228,6 +231,23 @@ static int export_onnx(struct compile *c)
 	/* an imported one in the shapes of its first specialisation */
 	return qeff_onnx_export(c->imported ? c->bound[0] : c->graph, c->options->onnx_dir, names,
 				c->err);
+}
+
+static bool was_applied(const struct compile *c, const char *transform)
+{
+	for (size_t i = 0; i < c->applied.count; i++)
+		if (!strcmp(c->applied.transform[i].name, transform))
+			return true;
+	return false;
+}
+
+static int import_again(struct compile *c)
+{
+	for (uint32_t i = 0; i < c->plan.num_specs; i++) {
+		qeff_graph_free(c->bound[i]);
+		c->bound[i] = NULL;
+	}
+	return import_graphs(c, false);
 }
 
 static int lower(struct compile *c)
@@ -257,6 +277,13 @@ static int lower(struct compile *c)
 	}
 	rc = qeff_lower((const struct qeff_graph *const *)c->bound, c->plan.num_specs, &options,
 			&c->lowering, c->err);
+	/* Attention on rows may want more than a model of others has; the plain way does not. */
+	if (rc == -ENOTSUP && c->imported && was_applied(c, "Attention")) {
+		rc = import_again(c);
+		if (!rc)
+			rc = qeff_lower((const struct qeff_graph *const *)c->bound,
+					c->plan.num_specs, &options, &c->lowering, c->err);
+	}
 	return !rc && c->options->graph ? show_program(c) : rc;
 }
 
@@ -337,13 +364,15 @@ static int list_texts(struct compile *c)
 	    c->options->pooling == QEFF_COMPILE_POOLING_DEFAULT)
 		rc = add_text(&s->warnings, &s->num_warnings, pooling->unsupported);
 	if (!rc && c->options->prefill_only)
-		rc = add_text(&s->warnings, &s->num_warnings,
-			      "prefill_only left out the decode step; the graph is the same: a chunk "
-			      "always sees the KV cache, and experts that no token chose cost nothing");
+		rc = add_text(
+			&s->warnings, &s->num_warnings,
+			"prefill_only left out the decode step; the graph is the same: a chunk "
+			"always sees the KV cache, and experts that no token chose cost nothing");
 	if (!rc && c->options->num_kv_blocks)
-		rc = add_text(&s->warnings, &s->num_warnings,
-			      "num_kv_blocks changed nothing: attention always goes by blocks of 64 "
-			      "positions");
+		rc = add_text(
+			&s->warnings, &s->num_warnings,
+			"num_kv_blocks changed nothing: attention always goes by blocks of 64 "
+			"positions");
 	if (!rc && !c->has_tokenizer)
 		rc = add_text(&s->warnings, &s->num_warnings,
 			      "the model's folder has no tokenizer.json: the package takes token "
