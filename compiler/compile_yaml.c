@@ -53,16 +53,21 @@ static const char *scalar(const yaml_node_t *node)
 						      : NULL;
 }
 
-/* Makes room for one more name; returns where it goes. */
-static char **next_name(struct compile_lists *lists)
+/* A copy of @name that the lists own; NULL when memory runs out. */
+static const char *keep_name(struct compile_lists *lists, const char *name)
 {
 	char **more = reallocarray(lists->names, lists->num_names + 1, sizeof(*more));
 
 	if (!more)
 		return NULL;
 	lists->names = more;
-	more[lists->num_names] = NULL;
-	return &more[lists->num_names++];
+	more[lists->num_names] = strdup(name);
+	return more[lists->num_names] ? more[lists->num_names++] : NULL;
+}
+
+static int no_memory(struct yaml_file *file)
+{
+	return qeff_error_set(file->err, -ENOMEM, "out of memory while reading %s", file->path);
 }
 
 /* {IOName: ..., Precision: ...} */
@@ -78,8 +83,8 @@ static int read_io(struct yaml_file *file, const yaml_node_t *node, struct compi
 	};
 	const char *name = NULL, *precision = NULL;
 	struct qeff_custom_io *more;
+	const char *copy;
 	size_t i = 0;
-	char **copy;
 
 	if (!node || node->type != YAML_MAPPING_NODE)
 		return wrong(file, node, "\"IOName\" and \"Precision\"");
@@ -108,13 +113,10 @@ static int read_io(struct yaml_file *file, const yaml_node_t *node, struct compi
 	more = reallocarray(lists->io, lists->num_io + 1, sizeof(*more));
 	if (more)
 		lists->io = more;
-	copy = more ? next_name(lists) : NULL;
-	if (copy)
-		*copy = strdup(name);
-	if (!copy || !*copy)
-		return qeff_error_set(file->err, -ENOMEM, "out of memory while reading %s",
-				      file->path);
-	more[lists->num_io++] = (struct qeff_custom_io){ *copy, precisions[i].io };
+	copy = more ? keep_name(lists, name) : NULL;
+	if (!copy)
+		return no_memory(file);
+	more[lists->num_io++] = (struct qeff_custom_io){ copy, precisions[i].io };
 	return 0;
 }
 
@@ -146,21 +148,17 @@ static int read_nodes(struct yaml_file *file, const yaml_node_t *list, struct co
 	for (const yaml_node_item_t *item = list->data.sequence.items.start;
 	     item < list->data.sequence.items.top; item++) {
 		const yaml_node_t *node = yaml_document_get_node(&file->document, *item);
-		const char **more;
-		char **copy;
+		const char **more, *copy;
 
 		if (!scalar(node) || lists->num_fp32_nodes == MAX_ENTRIES)
 			return wrong(file, node, "the name of a node");
 		more = reallocarray(lists->fp32_nodes, lists->num_fp32_nodes + 1, sizeof(*more));
 		if (more)
 			lists->fp32_nodes = more;
-		copy = more ? next_name(lists) : NULL;
-		if (copy)
-			*copy = strdup(scalar(node));
-		if (!copy || !*copy)
-			return qeff_error_set(file->err, -ENOMEM, "out of memory while reading %s",
-					      file->path);
-		more[lists->num_fp32_nodes++] = *copy;
+		copy = more ? keep_name(lists, scalar(node)) : NULL;
+		if (!copy)
+			return no_memory(file);
+		more[lists->num_fp32_nodes++] = copy;
 	}
 	return 0;
 }

@@ -5,6 +5,7 @@
 #define QEFF_TESTS_MODEL_RIG_H
 
 #include "checkpoint/internal.h"
+#include "graph_look.h"
 #include "model_folder.h"
 #include "models/models.h"
 #include "unit.h"
@@ -32,24 +33,6 @@ static inline struct qeff_graph *build(const struct qeff_checkpoint *cp, uint32_
 	CU_ASSERT_PTR_NOT_NULL_FATAL(graph);
 	CU_ASSERT_EQUAL(qeff_graph_validate(graph, &err), 0);
 	return graph;
-}
-
-static inline uint32_t count_nodes(const struct qeff_graph *graph, const char *op)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < graph->num_nodes; i++)
-		count += qeff_node_is(graph->nodes[i], op);
-	return count;
-}
-
-static inline void shape_is(const struct qeff_graph *graph, const char *name, const char *expected)
-{
-	const struct qeff_value *value = qeff_graph_find(graph, name);
-	char text[128];
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(value);
-	CU_ASSERT_STRING_EQUAL(qeff_graph_shape_text(&value->shape, text, sizeof(text)), expected);
 }
 
 /* A Llama of 2 layers, 2 heads of 4, 1 KV head, hidden 8, FFN 6, 10 tokens: config keys and tensors

@@ -7,6 +7,7 @@
 
 #include "checkpoint/internal.h"
 #include "graph_eval.h"
+#include "graph_look.h"
 #include "model_folder.h"
 #include "models/models.h"
 #include "transforms/transforms.h"
@@ -73,24 +74,6 @@ static inline struct qeff_graph *bind(const struct qeff_graph *graph, int64_t ba
 		printf("\n  %s", err.message);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(bound);
 	return bound;
-}
-
-static inline uint32_t count_nodes(const struct qeff_graph *graph, const char *op)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < graph->num_nodes; i++)
-		count += qeff_node_is(graph->nodes[i], op);
-	return count;
-}
-
-static inline void shape_is(const struct qeff_graph *graph, const char *name, const char *expected)
-{
-	const struct qeff_value *value = qeff_graph_find(graph, name);
-	char text[128];
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(value);
-	CU_ASSERT_STRING_EQUAL(qeff_graph_shape_text(&value->shape, text, sizeof(text)), expected);
 }
 
 /* The rows of @output of a graph as built, for the reference's tokens. The caller frees them. */
