@@ -69,7 +69,8 @@ struct lower_tensor {
  * @wishes: SAMPLE's min_ps and random numbers
  * @weight: packed weights (MATMUL, packed GATHER)
  * @dense: of operations on nests, for in[0..3] and out: where in what they refer to the element
- *	   with all indices 0 is, in elements, and the type
+ *	   with all indices 0 is, in elements, and the type; of a MATMUL of dense tensors the same
+ *	   of in[0] and out, and how far the next row is
  * @partial: it writes a part that no other operation in turn overwrites
  */
 struct lower_op {

@@ -94,103 +94,6 @@ int qeff_select_write(struct select *s, struct lower_op *op, const struct qeff_v
 	return 0;
 }
 
-struct lower_ref qeff_select_binding(const struct select *s, const struct qeff_value *value)
-{
-	for (uint32_t i = 0; i < s->l->num_inputs; i++)
-		if (!strcmp(s->l->bindings[i].name, value->name))
-			return (struct lower_ref){ LOWER_REF_BINDING, i };
-	return (struct lower_ref){ LOWER_REF_NONE, 0 };
-}
-
-/* i64 [batch, seq], an input of the graph. */
-static bool is_token_input(const struct select *s, const struct qeff_value *value)
-{
-	return value && value->is_input && value->type == QEFF_GRAPH_I64 &&
-	       value->shape.rank == 2 && qeff_select_dim(value, 0) == s->spec->batch &&
-	       qeff_select_dim(value, 1) == s->spec->seq;
-}
-
-/* Whether @node takes rows from an attention mask; with @columns, their positions are columns. */
-static bool takes_mask(const struct qeff_node *node, bool *columns)
-{
-	*columns = qeff_node_is(node, "qeff.MaskToColumns");
-	return *columns || qeff_node_is(node, "qeff.MaskToPositions");
-}
-
-/* The value that says which rows live: position_ids, if one of our own operators asks for it. */
-static const struct qeff_value *find_positions(const struct select *s)
-{
-	const struct qeff_value *value = qeff_graph_find(s->graph, "position_ids");
-	bool columns;
-
-	if (!value || takes_mask(value->producer, &columns))
-		return value;
-	for (uint32_t i = 0; i < value->num_users; i++)
-		if (*value->users[i]->domain)
-			return value;
-	return NULL;
-}
-
-/* Finds the value that says which rows live, and emits ROWS; without one there are none. */
-static int select_rows(struct select *s)
-{
-	const struct qeff_value *value = find_positions(s);
-	const struct qeff_value *batch_index = qeff_graph_find(s->graph, "batch_index");
-	const struct qeff_value *length = qeff_graph_find(s->graph, "comp_ctx_lengths");
-	const struct qeff_value *source = value;
-	struct lower_op *op;
-	bool from_mask, columns;
-
-	s->spec->batch = s->spec->seq = s->spec->slots = s->spec->positions = 1;
-	if (!value)
-		return 0;
-	from_mask = takes_mask(value->producer, &columns);
-	if (from_mask)
-		source = qeff_node_input(value->producer, 0);
-	if (value->shape.rank != 2 || qeff_select_dim(value, 0) < 1 ||
-	    qeff_select_dim(value, 1) < 1 ||
-	    qeff_select_dim(value, 0) * qeff_select_dim(value, 1) > QEFF_NSP_MAX_ROWS)
-		return qeff_error_set(s->err, -EFBIG,
-				      "position_ids is %lld x %lld, at most %u tokens are possible",
-				      (long long)qeff_select_dim(value, 0),
-				      (long long)qeff_select_dim(value, 1), QEFF_NSP_MAX_ROWS);
-	s->positions = value;
-	s->spec->batch = (uint32_t)qeff_select_dim(value, 0);
-	s->spec->seq = (uint32_t)qeff_select_dim(value, 1);
-	s->spec->slots = s->spec->batch;
-	s->spec->positions = s->spec->seq;
-	if (!is_token_input(s, source))
-		return qeff_error_set(
-			s->err, -ENOTSUP,
-			"%s: rows come from an int64 input of the graph, or from a mask that "
-			"is one",
-			value->name);
-	if (s->l->num_states) {
-		s->spec->positions = UINT32_MAX;
-		s->spec->slots = UINT32_MAX;
-	}
-	for (uint32_t i = 0; i < s->l->num_states; i++) {
-		const struct lower_state *state = &s->l->states[i];
-
-		if (state->positions < s->spec->positions)
-			s->spec->positions = state->positions;
-		if (state->slots < s->spec->slots)
-			s->spec->slots = state->slots;
-	}
-	/* A row sees no position behind its own, so this is all that a shorter context takes. */
-	if (length && length->is_input && qeff_select_dim(length, 0) < s->spec->positions)
-		s->spec->positions = (uint32_t)qeff_select_dim(length, 0);
-	op = qeff_select_op(s, NULL, QEFF_NSP_ROWS, QEFF_NSP_ROWS_STATIC);
-	if (!op)
-		return -ENOMEM;
-	op->nsp.rows = s->spec->batch;
-	op->nsp.u.rows.from_mask = columns ? 2 : from_mask;
-	op->in[0] = qeff_select_binding(s, source);
-	if (batch_index && batch_index->is_input)
-		op->in[1] = qeff_select_binding(s, batch_index);
-	return 0;
-}
-
 static int select_gather(struct select *s, const struct qeff_node *node)
 {
 	const struct qeff_value *table = qeff_node_input(node, 0);
@@ -204,7 +107,7 @@ static int select_gather(struct select *s, const struct qeff_node *node)
 	    table->shape.rank != 2)
 		return qeff_select_refuse(s, node,
 					  "a lookup is along axis 0 of a matrix of weights");
-	if (!by_position && !is_token_input(s, indices))
+	if (!by_position && !qeff_select_is_tokens(s, indices))
 		return qeff_select_refuse(s, node,
 					  "%s is neither position_ids nor an input of tokens",
 					  indices->name);
@@ -533,8 +436,8 @@ static int plain_or_product(struct select *s, const struct qeff_node *node,
 	return rc == 1 ? qeff_select_plain(s, node) : rc;
 }
 
-/* A product that is none of rows and weights: by a weight, with bias and function; or one node after
- * the other. */
+/* A product that is none of rows and weights: by a weight, with bias and function; or one node
+ * after the other. */
 static int plain_chain(struct select *s, const struct qeff_node *node)
 {
 	uint32_t index = s->matmul_of[node->outputs[0]->index];
@@ -647,7 +550,7 @@ int qeff_lower_select(struct qeff_lowering *l, uint32_t spec, const struct qeff_
 	s.dense = calloc(values, sizeof(*s.dense));
 	rc = s.slots && s.absorbed && s.matmul_of && s.dense ? 0 : lower_no_memory(err);
 	if (!rc)
-		rc = select_rows(&s);
+		rc = qeff_select_rows(&s);
 	if (!rc)
 		rc = qeff_select_products(&s);
 	for (uint32_t i = 0; !rc && i < graph->num_nodes; i++)

@@ -111,6 +111,10 @@ int qeff_select_sample(struct select *s, const struct qeff_node *node);
 
 /* The binding of graph input @value, or of kind LOWER_REF_NONE. */
 struct lower_ref qeff_select_binding(const struct select *s, const struct qeff_value *value);
+/* i64 [batch, seq], an input of the graph. */
+bool qeff_select_is_tokens(const struct select *s, const struct qeff_value *value);
+/* Finds the value that says which rows live, and emits ROWS; without one there are none. */
+int qeff_select_rows(struct select *s);
 
 /* Reads the companion @value of a product as operand @operand. */
 int qeff_select_companion(struct select *s, const struct select_matmul *product,
