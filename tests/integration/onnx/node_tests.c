@@ -4,48 +4,29 @@
  * lowered and executed as the card executes it; what comes out is compared as ONNX's own runner
  * compares: floats within 1e-3 relative and 1e-7 absolute, everything else exactly.
  *
- * usage: node_tests EXPECTED DATA [FILTER], DATA having folders of tests (node, simple, ...).
+ * usage: node_tests EXPECTED DATA [FILTER [COMPILE LOAD]], DATA having folders of tests (node,
+ * simple, ...). With the tools qeff-compile and qeff-load the models whose inputs and outputs are
+ * f32, i32 and i64 also go through a package, libqeff and a card made of software.
  *
  * An input becomes a constant of the model where compiling says that it decides a shape: first the
  * integers with at most one dimension, then all inputs. EXPECTED lists the tests that do not pass,
  * "name: reason"; anything else is a failure, and so is a test there that passes.
  */
+#include "node_tests.h"
+
 #include "lower/fold.h"
 #include "lower/ir.h"
 #include "lower/lower.h"
-#include "nsp/half.h"
 #include "nsp/host/host.h"
-#include "onnx/model.h"
 
 #include <dirent.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAX_TENSORS  64
 #define TEST_SECONDS 60
-#define RTOL	     1e-3
-#define ATOL	     1e-7
-
-enum outcome { PASSED, FAILED, REFUSED, CRASHED };
-/* Kinds of tests that are counted. */
-enum kind { KIND_TRANSFORMER = 1, KIND_NUMBERS = 2 };
-
-struct report {
-	enum outcome outcome;
-	uint32_t kinds;
-	char text[400];
-};
-
-struct tensors {
-	struct qeff_onnx_tensor tensor[MAX_TENSORS];
-	struct qeff_onnx_tensor_file *file[MAX_TENSORS];
-	uint32_t count;
-};
-
 static int read_tensors(const char *folder, const char *prefix, struct tensors *tensors,
 			struct qeff_error *err)
 {
@@ -63,105 +44,6 @@ static int read_tensors(const char *folder, const char *prefix, struct tensors *
 			return rc;
 	}
 	return 0;
-}
-
-static uint64_t elements_of(const struct qeff_onnx_tensor *t)
-{
-	uint64_t count = 1;
-
-	for (uint32_t i = 0; i < t->rank; i++)
-		count *= (uint64_t)t->dims[i];
-	return count;
-}
-
-static double number_of(enum qeff_graph_type type, const void *data, uint64_t at)
-{
-	switch (type) {
-	case QEFF_GRAPH_F32:
-		return (double)((const float *)data)[at];
-	case QEFF_GRAPH_F64:
-		return ((const double *)data)[at];
-	case QEFF_GRAPH_F16:
-		return (double)qeff_f16_to_f32(((const uint16_t *)data)[at]);
-	case QEFF_GRAPH_BF16:
-		return (double)qeff_bf16_to_f32(((const uint16_t *)data)[at]);
-	default:
-		return 0;
-	}
-}
-
-static bool is_float(enum qeff_graph_type type)
-{
-	return type == QEFF_GRAPH_F32 || type == QEFF_GRAPH_F64 || type == QEFF_GRAPH_F16 ||
-	       type == QEFF_GRAPH_BF16;
-}
-
-static bool close_enough(double found, double expected)
-{
-	if (isnan(expected) || isnan(found))
-		return isnan(expected) && isnan(found);
-	if (isinf(expected) || isinf(found))
-		return expected == found;
-	return fabs(found - expected) <= ATOL + RTOL * fabs(expected);
-}
-
-/* Older files have bf16 as u16, cut where the definition rounds. */
-static bool is_old_bf16(const struct qeff_onnx_tensor *expected, const struct qeff_value *value)
-{
-	return value->type == QEFF_GRAPH_BF16 && expected->type == QEFF_GRAPH_U16;
-}
-
-static bool compare(const struct qeff_onnx_tensor *expected, const struct qeff_value *value,
-		    const void *found, struct report *report)
-{
-	size_t size = qeff_graph_type_bytes(expected->type);
-	uint64_t count = elements_of(expected);
-	bool old = is_old_bf16(expected, value);
-	bool fits = (value->type == expected->type || old) && value->shape.rank == expected->rank;
-	char text[128];
-
-	for (uint32_t i = 0; fits && i < expected->rank; i++)
-		fits = value->shape.dims[i].size == expected->dims[i];
-	if (!fits) {
-		int at = snprintf(report->text, sizeof(report->text), "%s is %s%s, expected %s[",
-				  value->name, qeff_graph_type_name(value->type),
-				  qeff_graph_shape_text(&value->shape, text, sizeof(text)),
-				  qeff_graph_type_name(expected->type));
-
-		for (uint32_t i = 0; i < expected->rank; i++)
-			at += snprintf(report->text + at, sizeof(report->text) - (size_t)at,
-				       "%s%lld", i ? ", " : "", (long long)expected->dims[i]);
-		snprintf(report->text + at, sizeof(report->text) - (size_t)at, "]");
-		return false;
-	}
-	for (uint64_t i = 0; i < count; i++) {
-		if (is_float(expected->type)) {
-			double x = number_of(expected->type, found, i);
-			double y = number_of(expected->type, expected->data, i);
-
-			if (close_enough(x, y))
-				continue;
-			snprintf(report->text, sizeof(report->text),
-				 "%s[%llu] is %.9g, expected %.9g", value->name,
-				 (unsigned long long)i, x, y);
-			return false;
-		}
-		if (old &&
-		    ((const uint16_t *)found)[i] - ((const uint16_t *)expected->data)[i] == 1)
-			continue;
-		if (memcmp((const char *)found + i * size, (const char *)expected->data + i * size,
-			   size)) {
-			int64_t x = 0, y = 0;
-
-			memcpy(&x, (const char *)found + i * size, size);
-			memcpy(&y, (const char *)expected->data + i * size, size);
-			snprintf(report->text, sizeof(report->text),
-				 "%s[%llu] is %lld, expected %lld", value->name,
-				 (unsigned long long)i, (long long)x, (long long)y);
-			return false;
-		}
-	}
-	return true;
 }
 
 static int take(void *user, const void *data, size_t size, struct qeff_error *err)
@@ -278,9 +160,9 @@ static void name_inputs(const struct qeff_onnx_model *model, struct tensors *in)
 	}
 }
 
-/* Gives inputs as constants only as far as that is needed. */
-static int import(struct qeff_onnx_model *model, const struct tensors *in,
-		  struct qeff_graph **graph, struct qeff_error *err)
+/* Gives inputs as constants only as far as that is needed; @in tells which. */
+static int import(struct qeff_onnx_model *model, struct tensors *in, struct qeff_graph **graph,
+		  struct qeff_error *err)
 {
 	struct qeff_onnx_tensor values[MAX_TENSORS];
 	struct qeff_onnx_import_options options = { .values = values, .fold = qeff_lower_fold };
@@ -288,9 +170,11 @@ static int import(struct qeff_onnx_model *model, const struct tensors *in,
 
 	for (int attempt = 0; attempt < 3 && (rc == -ENODATA || rc == -ENOTSUP); attempt++) {
 		options.num_values = 0;
-		for (uint32_t i = 0; i < in->count && attempt; i++)
-			if (attempt > 1 || is_shape_like(&in->tensor[i]))
+		for (uint32_t i = 0; i < in->count; i++) {
+			in->constant[i] = attempt > 1 || (attempt && is_shape_like(&in->tensor[i]));
+			if (in->constant[i])
 				values[options.num_values++] = in->tensor[i];
+		}
 		*err = (struct qeff_error){ 0 };
 		rc = qeff_onnx_import(model, &options, graph, err);
 	}
@@ -419,7 +303,8 @@ static void run_test(const char *folder, struct report *report)
 		rc = import(model, &in, &graph, &err);
 		if (rc)
 			break;
-		if (!run(graph, &in, &out, report))
+		if (!run(graph, &in, &out, report) ||
+		    (compile_tool && !run_by_tools(folder, set, graph, &in, &out, report)))
 			return;
 		report->outcome = PASSED;
 	}
@@ -488,7 +373,8 @@ static const struct {
 #define SCORES (sizeof(scores) / sizeof(scores[0]))
 
 /* A test that did not do what was expected of it. */
-static uint32_t judge(FILE *expected, const char *folder, const char *name, struct score *score)
+static uint32_t judge(FILE *expected, const char *folder, const char *name, struct score *score,
+		      uint32_t *by_tools)
 {
 	struct report report = run_apart(folder);
 	bool passed = report.outcome == PASSED;
@@ -501,6 +387,7 @@ static uint32_t judge(FILE *expected, const char *folder, const char *name, stru
 		score[i].run++;
 		score[i].passed += passed;
 	}
+	*by_tools += passed && report.by_tools;
 	if (passed == !excused && report.outcome != CRASHED)
 		return 0;
 	printf("%s: %s %s\n", name,
@@ -518,6 +405,7 @@ int main(int argc, char **argv)
 	static const char *const folders[] = { "node", "simple", "pytorch-operator",
 					       "pytorch-converted" };
 	const char *filter = argc > 3 ? argv[3] : "";
+	uint32_t by_tools = 0;
 	struct score score[SCORES] = { 0 };
 	FILE *expected = argc > 2 ? fopen(argv[1], "r") : NULL;
 	uint32_t wrong = 0;
@@ -526,6 +414,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: node_tests EXPECTED DATA [FILTER]\n");
 		return 2;
 	}
+	compile_tool = argc > 5 ? argv[4] : NULL;
+	load_tool = argc > 5 ? argv[5] : NULL;
 	for (size_t f = 0; f < sizeof(folders) / sizeof(folders[0]); f++) {
 		struct dirent **entries;
 		char folder[512], test[1024];
@@ -538,7 +428,7 @@ int main(int argc, char **argv)
 
 			snprintf(test, sizeof(test), "%s/%s", folder, name);
 			if (name[0] != '.' && strstr(name, filter))
-				wrong += judge(expected, test, name, score);
+				wrong += judge(expected, test, name, score, &by_tools);
 			free(entries[i]);
 		}
 		if (count >= 0)
@@ -555,7 +445,9 @@ int main(int argc, char **argv)
 			wrong++;
 		}
 	}
-	if (!score[SCORES - 1].run)
+	if (compile_tool)
+		printf("through qeff-compile and qeff-load: %u\n", by_tools);
+	if (!score[SCORES - 1].run || (compile_tool && !by_tools))
 		printf("there are no tests in %s\n", argv[2]);
-	return wrong || !score[SCORES - 1].run;
+	return wrong || !score[SCORES - 1].run || (compile_tool && !by_tools);
 }

@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# ONNX's backend tests, as Debian's package libonnx-testdata has them. usage: node_tests.sh PROGRAM EXPECTED [FILTER]
+# ONNX's backend tests, as Debian's package libonnx-testdata has them. usage: node_tests.sh PROGRAM EXPECTED [FILTER [COMPILE LOAD]]
 # The data are those of the installed package, or of the folder QEFF_ONNX_TESTDATA, or fetched once into the cache with
 # apt-get download; where they cannot be had, the test is skipped (77).
 set -eu
 
 program=$1
 expected=$2
+shift 2
 cache=${QEFF_ONNX_CACHE:-${HOME:-/root}/.cache/qeff-onnx}
 installed=/usr/share/libonnx-testdata/data
 
@@ -39,4 +40,4 @@ else
     fetch
     data=$cache$installed
 fi
-exec "$program" "$expected" "$data" ${3:+"$3"}
+exec "$program" "$expected" "$data" "$@"
