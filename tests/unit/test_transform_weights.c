@@ -315,10 +315,53 @@ static void split_tensors(void)
 	splits(4096, 4, (int64_t[]){ 2048, 300, 2048, 257 }, (uint32_t[]){ 1, 2, 3, 4 });
 }
 
+/* x + 32 numbers in MXFP4: one of @code, the others 0. */
+static int clip_mxfp4(uint8_t scale, uint8_t code)
+{
+	static const int64_t dims[] = { 1, 1, 16 };
+	const struct qeff_transform_options options = { .fp16 = true };
+	const struct qeff_dim x_dims[] = { qeff_dim_of(1), qeff_dim_of(32) };
+	struct qeff_graph *graph = qeff_graph_new("mxfp4");
+	uint8_t blocks[16] = { [3] = (uint8_t)(code << 4) };
+	struct qeff_error err = { 0 };
+	struct qeff_value *x, *w;
+	uint32_t changes = 9;
+	int ret;
+
+	x = qeff_graph_input(graph, "x", QEFF_GRAPH_F32, 2, x_dims);
+	w = qeff_graph_node(
+		graph, "qeff.DequantizeMXFP4", "w", 2,
+		(struct qeff_value *[]){ qeff_graph_initialiser(graph, "w_blocks", QEFF_GRAPH_U8,
+								QEFF_GRAPH_U8, 3, dims, blocks),
+					 qeff_graph_initialiser(graph, "w_scales", QEFF_GRAPH_U8,
+								QEFF_GRAPH_U8, 2, dims, &scale) },
+		0, NULL);
+	qeff_graph_output(graph, qeff_graph_node(graph, "Add", "sum", 2,
+						 (struct qeff_value *[]){ x, w }, 0, NULL));
+	ret = qeff_transform_fp16_clip(graph, &options, &changes, &err);
+	CU_ASSERT_EQUAL(strstr(err.message, "\"w\" is MXFP4") != NULL, ret != 0);
+	CU_ASSERT_EQUAL(changes, ret ? 9 : 0);
+	qeff_graph_free(graph);
+	return ret;
+}
+
+/* 6 times 2^13 and 3 times 2^14 are numbers of f16, 4 times 2^14 is none; a scale may be NaN. */
+static void fp16_clip_refuses_mxfp4(void)
+{
+	CU_ASSERT_EQUAL(clip_mxfp4(127 + 13, 7), 0);
+	CU_ASSERT_EQUAL(clip_mxfp4(127 + 14, 5), 0);
+	CU_ASSERT_EQUAL(clip_mxfp4(127 + 14, 6), -ENOTSUP);
+	CU_ASSERT_EQUAL(clip_mxfp4(127 + 14, 14), -ENOTSUP);
+	CU_ASSERT_EQUAL(clip_mxfp4(254, 1), -ENOTSUP);
+	CU_ASSERT_EQUAL(clip_mxfp4(254, 8), 0);
+	CU_ASSERT_EQUAL(clip_mxfp4(255, 7), 0);
+}
+
 static const struct unit_test tests[] = {
 	{ "LoRA", lora },
 	{ "wrong adapters", wrong_adapters },
 	{ "FP16Clip", fp16_clip },
+	{ "FP16Clip refuses MXFP4", fp16_clip_refuses_mxfp4 },
 	{ "FP32Nodes", fp32_nodes },
 	{ "SplitTensors", split_tensors },
 };
