@@ -27,7 +27,9 @@ few=$((count >= 100000 ? count / 10 : count))
 programs=$(ninja -C "$fuzz" -t targets all | sed -n 's|^\(tests/fuzz/fuzz_[a-z]*\):.*|\1|p')
 # shellcheck disable=SC2086
 ninja -C "$fuzz" --quiet $programs
-python3 tests/fuzz/make_seeds.py "$seeds" "$build/tools/qeff-compile" "$root"
+# ONNX's own tests (Debian's libonnx-testdata), where they are, are seeds as well
+python3 tests/fuzz/make_seeds.py "$seeds" "$build/tools/qeff-compile" "$root" \
+    "${QEFF_ONNX_TESTS:-/usr/share/libonnx-testdata/data}"
 cd "$fuzz"
 
 kept_of() { # SEEDS: the folder of what was kept, or again the seeds
@@ -51,6 +53,8 @@ each safetensors llama "$count" safetensors-llama
 each config llama "$count" config-llama
 each model arch "$count" model_input
 each pipeline arch "$count" pipeline
+each onnx llama "$count" onnx
+[ ! -d "$seeds/onnx_tests" ] || each onnx llama "$count" onnx_tests
 each tokenizer llama "$count" tokenizer
 each safetensors bert "$few" safetensors-bert
 each config bert "$few" config-bert
@@ -99,6 +103,7 @@ campaign config llama config-llama
 campaign config bert config-bert
 campaign model arch model_input
 campaign pipeline arch pipeline
+campaign onnx llama onnx
 campaign tokenizer llama tokenizer
 campaign index sharded index
 campaign modules bert modules

@@ -13,10 +13,11 @@
 #include <string.h>
 
 /* Beyond these a program is not run: it would be right, but not soon. */
-#define MOST_CONSTANTS (4u << 20)
-#define MOST_DDR       (4u << 20)
-#define MOST_MACS      2000000
-#define MOST_OPS       4096
+#define MOST_CONSTANTS	(4u << 20)
+#define MOST_DDR	(4u << 20)
+#define MOST_MACS	2000000
+#define MOST_OPS	4096
+#define MOST_ITERATIONS 500000
 
 uint32_t fuzz_choose(struct fuzz_choices *choices, uint32_t limit)
 {
@@ -112,6 +113,25 @@ static void fill(struct fuzz_choices *choices, const struct lower_binding *bindi
 		ddr[binding->offset + i] = (uint8_t)fuzz_choose(choices, 256);
 }
 
+/* Whether the program's loops end soon. */
+static bool is_short(const struct qeff_nsp_program *program)
+{
+	uint64_t left = MOST_ITERATIONS;
+
+	for (uint32_t i = 0; i < program->header->nests; i++) {
+		const struct qeff_nsp_nest *nest = &program->nests[i];
+		uint64_t iterations = 1;
+
+		/* each factor is below 2^32, and so is what is left */
+		for (uint32_t d = 0; d < nest->rank && iterations <= left; d++)
+			iterations *= nest->size[d];
+		if (iterations > left)
+			return false;
+		left -= iterations;
+	}
+	return true;
+}
+
 static void run_specs(struct run *r, const struct qeff_lowering *l, struct fuzz_choices *choices)
 {
 	const struct qeff_nsp_header *header = r->program.header;
@@ -199,7 +219,7 @@ int fuzz_lower(const struct qeff_graph *const *graphs, uint32_t num_graphs,
 	check_description(l);
 	if (l->constants_bytes <= MOST_CONSTANTS && l->num_ops <= MOST_OPS) {
 		emit(&r, l);
-		if (l->ddr_bytes <= MOST_DDR)
+		if (l->ddr_bytes <= MOST_DDR && is_short(&r.program))
 			run_specs(&r, l, choices);
 	}
 	qeff_bytes_free(&r.constants);

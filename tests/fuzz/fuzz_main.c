@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_SEEDS     256
+#define MAX_SEEDS     2048
 #define TRUNCATE_ALL  65536
 #define TRUNCATE_SOME 1000
 /* A correct run takes milliseconds, even with sanitizers on a busy machine. */
@@ -133,8 +133,8 @@ static size_t read_seeds(const char *path, struct seed *seeds, size_t count)
 static void corrupt(const struct seed *seeds, size_t num_seeds, unsigned long long count,
 		    uint64_t number)
 {
-	struct fuzz_region regions[MAX_SEEDS][FUZZ_MAX_REGIONS];
-	size_t num_regions[MAX_SEEDS];
+	static struct fuzz_region regions[MAX_SEEDS][FUZZ_MAX_REGIONS];
+	static size_t num_regions[MAX_SEEDS];
 	size_t capacity = 0;
 	uint8_t *data;
 

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: MIT
 """Makes what the harnesses start from: tiny models, packages of them, tokenizers, arrays, control messages.
 
-    make_seeds.py FOLDER QEFF_COMPILE SOURCE_ROOT
+    make_seeds.py FOLDER QEFF_COMPILE SOURCE_ROOT [ONNX_TESTS]
 
 The models have a few thousand parameters, so that reading, compiling and running one takes milliseconds. A package is
 there twice: as the compiler wrote it, and packed/ with its constants moved up, without the gap before them.
+ONNX_TESTS is a folder of ONNX's backend tests, as Debian's libonnx-testdata has it.
 """
 
+import glob
 import json
 import os
 import random
@@ -43,7 +45,7 @@ def tokenizer(model):
     vocabulary = ["<unk>", "<s>", "</s>", " "] + [chr(ord("a") + i) for i in range(26)]
     vocabulary += ["ab", "bc", "abc", "he", "ll", "hell", "\u00e9", "##a", "##b", "##c"]
     ids = {token: i for i, token in enumerate(vocabulary)}
-    assert len(ids) == VOCAB
+    assert len(ids) >= VOCAB
     if model == "bert":
         inner = {"type": "WordPiece", "unk_token": "<unk>", "continuing_subword_prefix": "##",
                  "max_input_chars_per_word": 100, "vocab": ids}
@@ -281,8 +283,45 @@ def architectures(out, root):
             write(f"{out}/pipeline/{name}-{kind}", choices + bytes(source.randrange(16) for _ in range(48)))
 
 
+def field(number, body):
+    """A protobuf field that has a length."""
+    def varint(value):
+        return bytes([value & 127 | 128]) + varint(value >> 7) if value > 127 else bytes([value])
+    return varint(number << 3 | 2) + varint(len(body)) + body
+
+
+def onnx(out, compiler, tests):
+    """What we export, from models so small that nothing stands outside the file, and ONNX's own tests: there, an input
+    that may decide a shape becomes a constant, as a graph of only that, which a reader of protobuf adds to the first."""
+    sizes = (HIDDEN, INNER, VOCAB)
+    globals().update(HIDDEN=8, INNER=12, VOCAB=20)
+    for name, make in (("llama", llama), ("bert", bert), ("classifier", classifier)):
+        folder = f"{out}/model/small-{name}"
+        make(folder, random.Random(4))
+        os.remove(f"{folder}/tokenizer.json")
+        subprocess.run([compiler, folder, "-o", f"{out}/small.qpc", "--num-cores", "1", "--onnx", f"{out}/export"],
+                       check=True, stdout=subprocess.DEVNULL)
+        os.makedirs(f"{out}/onnx", exist_ok=True)
+        os.rename(f"{out}/export/model.onnx", f"{out}/onnx/{name}.onnx")
+    globals().update(HIDDEN=sizes[0], INNER=sizes[1], VOCAB=sizes[2])
+    for folder in sorted(glob.glob(f"{tests}/*/*")) if tests else []:
+        if not os.path.exists(f"{folder}/model.onnx"):
+            continue
+        with open(f"{folder}/model.onnx", "rb") as file:
+            model = file.read()
+        for path in sorted(glob.glob(f"{folder}/test_data_set_0/input_*.pb")):
+            with open(path, "rb") as file:
+                tensor = file.read()
+            # at most one dimension, of int64
+            if len(tensor) < 150 and (tensor[:2] == b"\x10\x07" or tensor[2:4] == b"\x10\x07"):
+                model += field(7, field(5, tensor))
+        if len(model) <= 4096:
+            write(f"{out}/onnx_tests/{os.path.basename(folder)}", model)
+
+
 def main():
     out, compiler, root = sys.argv[1:4]
+    tests = sys.argv[4] if len(sys.argv) > 4 else None
     source = random.Random(1)
     shutil.rmtree(out, ignore_errors=True)
     names = llama(f"{out}/model/llama", source)
@@ -306,6 +345,7 @@ def main():
     for model in ("llama", "bert"):
         shutil.copy(f"{out}/model/{model}/tokenizer.json", f"{out}/tokenizer/tiny-{model}.json")
     architectures(out, root)
+    onnx(out, compiler, tests)
     specializations(out)
     arrays(out)
     messages(out)
