@@ -3,7 +3,7 @@
 # What a guest may ask of the host while its test runs, by its fourth serial port: one line, and one line back.
 #   stats N   what card N has seen, as JSON on one line
 #   fault N PLAN   from now on it is that plan that card N follows
-#   later N   nothing now: the same in two seconds, while the guest may sleep, to be asked for by
+#   later N S nothing now: the same in S seconds, while the guest may sleep, to be asked for by
 #   saved N
 #
 # usage: answer-guest.sh PORT OUTDIR CARD-PID...      PORT.out is read, PORT.in is written
@@ -39,7 +39,7 @@ while read -r verb n rest <&3; do
     stats) stats "$n" "$pid" >&4 ;;
     later)
         echo yes >&4
-        sleep 2
+        sleep "$rest"
         stats "$n" "$pid" >"$out/saved$n.json"
         ;;
     saved) cat "$out/saved$n.json" >&4 ;;
