@@ -154,7 +154,8 @@ void dense_slice(struct dense_view *view, uint32_t axis, int64_t begin, int64_t 
 {
 	view->offset += begin * view->stride[axis];
 	view->size[axis] = size;
-	view->stride[axis] *= step;
+	/* the step to a place that is not taken may be any */
+	view->stride[axis] *= size > 1 ? step : 1;
 }
 
 bool dense_broadcast(struct dense_view *view, uint32_t rank, const int64_t *size)

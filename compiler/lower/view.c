@@ -5,6 +5,7 @@
  */
 #include "lower/view.h"
 
+#include "graph/forms.h"
 #include "nsp/program.h"
 
 #include <string.h>
@@ -54,32 +55,29 @@ static void transpose(struct layout *l, const struct qeff_node *node)
 	struct layout old = *l;
 
 	for (uint32_t i = 0; i < l->rank; i++)
-		l->dims[i] = old.dims[perm->ints[i]];
+		l->dims[i] = old.dims[perm ? perm->ints[i] : l->rank - 1 - i];
 }
 
-/* Shape inference has checked the constants. */
 static bool slice(struct layout *l, const struct qeff_node *node)
 {
-	const struct qeff_value *x = node->inputs[0], *starts = node->inputs[1];
-	const struct qeff_value *axes = qeff_node_input(node, 3), *steps = qeff_node_input(node, 4);
+	const struct qeff_dim *whole = node->inputs[0]->shape.dims;
+	int64_t begin[QEFF_GRAPH_MAX_RANK], step[QEFF_GRAPH_MAX_RANK];
+	struct qeff_graph_shape shape;
 
-	for (int64_t i = 0; i < starts->shape.dims[0].size; i++) {
-		int64_t axis = axes ? ((const int64_t *)axes->data)[i] : i;
-		int64_t begin = ((const int64_t *)starts->data)[i];
-		int64_t step = steps ? ((const int64_t *)steps->data)[i] : 1;
-		struct dimension *d;
-		int64_t size;
+	if (qeff_op_slice(node, begin, step, &shape, NULL))
+		return false;
+	for (uint32_t i = 0; i < l->rank; i++) {
+		struct dimension *d = &l->dims[i];
+		int64_t size = shape.dims[i].size;
 
-		axis += axis < 0 ? l->rank : 0;
-		d = &l->dims[axis];
-		size = node->outputs[0]->shape.dims[axis].size;
-		begin += begin < 0 ? x->shape.dims[axis].size : 0;
+		if ((!begin[i] && step[i] == 1 && size == whole[i].size) || !d->count)
+			continue;
 		if (d->count > 1)
 			return false;
-		if (!d->count)
-			continue;
-		l->offset += begin * d->factors[0].stride;
-		d->factors[0] = (struct factor){ size, d->factors[0].stride * step };
+		l->offset += begin[i] * d->factors[0].stride;
+		/* the step to a place that is not taken may be any */
+		d->factors[0].size = size;
+		d->factors[0].stride *= size > 1 ? step[i] : 1;
 		d->count = size > 1;
 	}
 	return true;

@@ -49,7 +49,8 @@ static bool is_turned(const struct qeff_node *node)
 {
 	const struct qeff_attribute *perm = qeff_node_attribute(node, "perm");
 
-	return qeff_node_is(node, "Transpose") && perm->count == 2 && perm->ints[0] == 1;
+	return qeff_node_is(node, "Transpose") && node->inputs[0]->shape.rank == 2 &&
+	       (!perm || perm->ints[0] == 1);
 }
 
 static bool is_constant(const struct qeff_value *value, int depth)

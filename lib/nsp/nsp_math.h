@@ -45,7 +45,7 @@ NSP_INLINE vf nsp_log(vf x)
 	vi tiny = x < 0x1p-126f;
 	vf scaled = vf_select(tiny, x * 0x1p+23f, x);
 	/* The exponent that puts the fraction between sqrt(1/2) and sqrt(2). */
-	vi bits = (vi)scaled - 0x3f3504f3;
+	vi bits = (vi)((vu)scaled - 0x3f3504f3u);
 	vi exponent = bits >> 23;
 	vf f = (vf)((bits & 0x7fffff) + 0x3f3504f3) - 1.0f;
 	vf e = __builtin_convertvector(exponent - (tiny & 23), vf);

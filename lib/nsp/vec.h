@@ -30,6 +30,7 @@
 
 typedef float vf __attribute__((vector_size(4 * VF)));
 typedef int32_t vi __attribute__((vector_size(4 * VF)));
+typedef uint32_t vu __attribute__((vector_size(4 * VF))); /* where bits may wrap around */
 typedef float vf_unaligned __attribute__((vector_size(4 * VF), aligned(4), may_alias));
 
 /* Weights are read once, from the first byte to the last: where a loop has much to do between two
