@@ -440,7 +440,6 @@ const struct qeff_op qeff_ops[] = {
 	{ "DFT", 1, 3, { INT("axis"), INT("inverse"), INT("onesided") }, infer_dft,
 	  QEFF_TYPES_FLOAT },
 	{ "STFT", 2, 4, { INT("onesided") }, infer_stft, QEFF_TYPES_FLOAT },
-	{ "qeff.MaskToColumns", 1, 1, { { 0 } }, infer_mask_to_positions },
 	{ "MelWeightMatrix", 5, 5, { INT("output_datatype") }, infer_mel_weights,
 	  QEFF_TYPES_INDEX },
 
@@ -448,6 +447,7 @@ const struct qeff_op qeff_ops[] = {
 	{ "qeff.RMSNorm", 2, 2, { NEED_FLOAT("epsilon") }, infer_norm },
 	{ "qeff.L2Normalize", 1, 1, { NEED_FLOAT("epsilon") }, infer_l2_normalize },
 	{ "qeff.MaskToPositions", 1, 1, { { 0 } }, infer_mask_to_positions },
+	{ "qeff.MaskToColumns", 1, 1, { { 0 } }, infer_mask_to_positions },
 	{ "qeff.RotaryEmbedding",
 	  4,
 	  4,

@@ -101,8 +101,8 @@ static const struct {
 	{ "TopK", plain_top_k },
 	{ "Transpose", plain_transpose },
 	{ "Trilu", plain_trilu },
-	{ "qeff.RMSNorm", plain_rms_norm },
 	{ "Unsqueeze", plain_reshape },
+	{ "qeff.RMSNorm", plain_rms_norm },
 };
 
 bool qeff_plain_has(const char *op)

@@ -146,7 +146,7 @@ NSP_INLINE vf vf_load_f16(const uint16_t *at)
 #elif defined(__F16C__)
 	return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i_u *)at));
 #else
-	vf v;
+	vf v = { 0 };
 
 	for (int i = 0; i < VF; i++)
 		v[i] = qeff_f16_to_f32(at[i]);
