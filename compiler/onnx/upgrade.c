@@ -218,7 +218,7 @@ static int begin_at(struct importer *im, struct scope *scope, struct import_node
 	uint32_t count = 0;
 
 	axis += axis < 0 ? rank : 0;
-	if (axis < 0 || axis + own >= rank)
+	if (axis < 0 || own > rank || axis >= rank - own)
 		return 0;
 	while (axis + own + count < rank) {
 		axes[count] = own + count;
