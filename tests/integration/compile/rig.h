@@ -122,6 +122,7 @@ static inline struct qeff_qpc *package(const char *at, const struct qeff_network
 	struct qeff_qpc *qpc = NULL;
 	int rc = qeff_qpc_open(at, &qpc, &err);
 
+	*network = NULL;
 	if (!rc)
 		rc = qeff_qpc_verify(qpc, &err);
 	if (!rc)
