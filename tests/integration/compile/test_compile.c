@@ -26,7 +26,7 @@ static void a_decoder_by_default(void)
 	const struct qeff_binding *b;
 	struct qeff_qpc *qpc;
 	char out[8192];
-	uint32_t at;
+	uint32_t at = 0;
 	json_t *json;
 
 	CU_ASSERT_EQUAL(run(out, sizeof(out), false, "%s -o %s", model(LLAMA), path("a.qpc")), 0);
@@ -103,7 +103,7 @@ static void a_decoder_without_cache(void)
 	const struct qeff_network *network;
 	struct qeff_qpc *qpc;
 	char out[8192];
-	uint32_t at;
+	uint32_t at = 0;
 
 	CU_ASSERT_EQUAL(run(out, sizeof(out), true,
 			    "%s -o %s --seq-len 24 --batch-size 2 --num-cores 1", model(LLAMA),
@@ -125,7 +125,7 @@ static void lengths_of_the_cache(void)
 	const struct qeff_network *network;
 	struct qeff_qpc *qpc;
 	char out[8192];
-	uint32_t at;
+	uint32_t at = 0;
 
 	/* A prefill of one token is the decode step. */
 	CU_ASSERT_EQUAL(
@@ -156,7 +156,7 @@ static void an_encoder_pools_as_its_files_say(void)
 	const struct qeff_network *network;
 	struct qeff_qpc *qpc;
 	char out[8192];
-	uint32_t at;
+	uint32_t at = 0;
 	json_t *json;
 
 	CU_ASSERT_EQUAL(run(out, sizeof(out), true, "%s -o %s --seq-len 16,64,16", model(BERT),
