@@ -35,8 +35,7 @@ static const char usage[] =
 	"      --config FILE          a JSON file with any of these options\n"
 	"      --onnx DIR             also writes the transformed model as ONNX\n"
 	"      --json                 prints the summary as one JSON object\n"
-	"  -h, --help                 this page (--help-all: the other options)\n"
-	"      --version              prints the version\n";
+	"  -h, --help, --version      this page, the version (--help-all: other options)\n";
 
 static const char usage_of_the_rest[] =
 	"The options of qeff-compile that are not on --help:\n"
