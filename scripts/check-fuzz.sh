@@ -24,6 +24,7 @@ tools_step=$((count >= 100000 ? 1 : 23))
 few=$((count >= 100000 ? count / 10 : count))
 
 [ -f "$fuzz/build.ninja" ] || meson setup "$fuzz" -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+ninja -C "$fuzz" --quiet build.ninja # so that the list of targets is today's
 programs=$(ninja -C "$fuzz" -t targets all | sed -n 's|^\(tests/fuzz/fuzz_[a-z]*\):.*|\1|p')
 # shellcheck disable=SC2086
 ninja -C "$fuzz" --quiet $programs
@@ -79,6 +80,7 @@ cd "$root"
 lib=$build-libfuzzer
 [ -f "$lib/build.ninja" ] || CC=clang meson setup "$lib" -Dfuzz=true -Dwerror=false -Db_sanitize=address,undefined \
     -Db_lundef=false >/dev/null
+ninja -C "$lib" --quiet build.ninja
 programs=$(ninja -C "$lib" -t targets all | sed -n 's|^\(tests/fuzz/libfuzzer_[a-z]*\):.*|\1|p')
 # shellcheck disable=SC2086
 ninja -C "$lib" --quiet $programs
