@@ -245,7 +245,8 @@ int infer_sequence_gather(const struct qeff_node *node, struct qeff_op_result *r
 int infer_sample(const struct qeff_node *node, struct qeff_op_result *result,
 		 struct qeff_error *err)
 {
-	const struct qeff_graph_shape *x = infer_shape_of(node, 0), *random = infer_shape_of(node, 5);
+	const struct qeff_graph_shape *x = infer_shape_of(node, 0),
+				      *random = infer_shape_of(node, 5);
 	int ret = infer_need_float(node, 0, 3, "floats [batch, 1, vocabulary]", err);
 
 	if (!ret && (x->dims[1].size != 1 || x->dims[2].symbol))
@@ -257,9 +258,10 @@ int infer_sample(const struct qeff_node *node, struct qeff_op_result *result,
 		if (!number || wish->shape.rank != 2 ||
 		    !qeff_dim_equal(&wish->shape.dims[0], &x->dims[0]) ||
 		    (i < 5 && wish->shape.dims[1].size != 1))
-			ret = infer_wrong(node, i, i == 2   ? "i32[batch, 1] of input 0"
-						   : i == 5 ? "f32[batch, candidates] of input 0"
-							    : "f32[batch, 1] of input 0",
+			ret = infer_wrong(node, i,
+					  i == 2   ? "i32[batch, 1] of input 0"
+					  : i == 5 ? "f32[batch, candidates] of input 0"
+						   : "f32[batch, 1] of input 0",
 					  err);
 	}
 	if (!ret && (random->dims[1].symbol || random->dims[1].size > x->dims[2].size))

@@ -147,8 +147,8 @@ struct dense_pick {
 int dense_pick(struct select *s, const struct qeff_node *node, const struct dense_pick *pick);
 int dense_put(struct select *s, const struct qeff_node *node, const struct dense_pick *pick);
 
-/* x times a float weight [inputs, outputs] (@transposed) or [outputs, inputs..] of the graph, plus a
- * float vector or nothing, through @function; x's last dimension, or last ones, are the inputs. 1
+/* x times a float weight [inputs, outputs] (@transposed) or [outputs, inputs..] of the graph, plus
+ * a float vector or nothing, through @function; x's last dimension, or last ones, are the inputs. 1
  * if they are not of that form. */
 int dense_product(struct select *s, const struct qeff_node *node, const struct dense_view *x,
 		  const struct qeff_value *weight, bool transposed, const struct qeff_value *bias,

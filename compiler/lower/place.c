@@ -260,8 +260,8 @@ static int tiles_of_rows(struct placer *p, uint32_t s, uint32_t op)
 	uint32_t taken[QEFF_NSP_MAX_NSPS] = { 0 };
 	uint64_t parts = spec->ops[op].nsp.rows;
 	/* of columns, not of rows */
-	bool columns = spec->ops[op].nsp.code == QEFF_NSP_BEST &&
-		       spec->ops[op].nsp.u.best.parts > 1;
+	bool columns =
+		spec->ops[op].nsp.code == QEFF_NSP_BEST && spec->ops[op].nsp.u.best.parts > 1;
 
 	if (columns)
 		parts = spec->ops[op].nsp.u.best.parts;

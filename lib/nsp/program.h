@@ -115,7 +115,8 @@ enum qeff_nsp_function {
 	QEFF_NSP_NEG = 11,
 	QEFF_NSP_ABS = 12,
 	QEFF_NSP_LOG = 13,
-	QEFF_NSP_FUNCTIONS, /* those that epilogues and POINTWISE know; expressions of NEST have all */
+	QEFF_NSP_FUNCTIONS, /* those that epilogues and POINTWISE know; expressions of NEST have all
+			     */
 	QEFF_NSP_FLOOR = 14,
 	QEFF_NSP_CEIL = 15,
 	QEFF_NSP_ROUND = 16, /* half to even */
@@ -457,8 +458,8 @@ struct qeff_nsp_best_params {
 };
 
 /*
- * SAMPLE: which of @chosen candidates a row takes; rows are segments. in[0] is what BEST made of one
- * part; out f32 [1], the column taken. Without in[1] that is the first.
+ * SAMPLE: which of @chosen candidates a row takes; rows are segments. in[0] is what BEST made of
+ * one part; out f32 [1], the column taken. Without in[1] that is the first.
  *
  * Else, of the row's batch entry: in[1] f32 [batch] temperature, in[2] i32 [batch] top_k, in[3] f32
  * [batch] top_p, @min_ps f32 [batch], @random_numbers f32 [batch, @chosen], all dense. Temperature
@@ -607,7 +608,7 @@ enum qeff_nsp_fault {
 	QEFF_NSP_FAULT_SPECIALISATION = 1, /* value: the number asked for */
 	QEFF_NSP_FAULT_POSITION = 2,	   /* value: the position, row: source row */
 	QEFF_NSP_FAULT_SLOT = 3,	   /* value: the slot, row: batch entry */
-	QEFF_NSP_FAULT_INDEX = 4,	   /* GATHER, PICK, PUT: value: the index, row: source row */
+	QEFF_NSP_FAULT_INDEX = 4, /* GATHER, PICK, PUT: value: the index, row: source row */
 	/* Debug: a phase changed arena bytes it did not declare. value: offset in DDR, op: phase.
 	 */
 	QEFF_NSP_FAULT_POISON = 5,

@@ -424,8 +424,8 @@ static bool check_phase(struct nsp_check *check, const struct qeff_nsp_spec *spe
 		}
 	}
 	check->index = phase;
-	REQUIRE(!first || !rows || tiles == 1, "phase: the first of a specialisation is one tile of ROWS",
-		tiles, 1);
+	REQUIRE(!first || !rows || tiles == 1,
+		"phase: the first of a specialisation is one tile of ROWS", tiles, 1);
 	return true;
 }
 

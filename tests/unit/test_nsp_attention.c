@@ -116,11 +116,9 @@ static double relative_score(const struct attention_case *c, uint32_t entry, uin
 	uint32_t row = (uint32_t)clamp(distance + most, 2 * most) / 2;
 	double score = 0;
 
-	*bias = c->bias_columns ? relative_number(head,
-						  (uint32_t)clamp(place,
-								  c->bias_columns - 1ll),
-						  0)
-				: 0;
+	*bias = c->bias_columns
+			? relative_number(head, (uint32_t)clamp(place, c->bias_columns - 1ll), 0)
+			: 0;
 	for (uint32_t d = 0; c->distances && d < c->head_dim; d++) {
 		uint32_t column = head * c->head_dim + d;
 

@@ -132,10 +132,10 @@ struct qeff_compile_numbers {
  *		   likeliest token, without these inputs
  * @prefill_only: decoders: no decode step, as for a card that leaves decoding to another
  * @enable_chunking: with it: prompts come in chunks. They always may here
- * @num_kv_blocks: decoders: blocks that attention cuts the KV cache into. It always goes by blocks of
- *		   64 positions here, whatever the number; 0: not asked for
- * @num_replicate_kv_heads: decoders: how often KV heads are repeated so that several cards can share
- *			    them out; 0 and 1 mean once, more is not possible as there is one card
+ * @num_kv_blocks: decoders: blocks that attention cuts the KV cache into. It always goes by blocks
+ *of 64 positions here, whatever the number; 0: not asked for
+ * @num_replicate_kv_heads: decoders: how often KV heads are repeated so that several cards can
+ *share them out; 0 and 1 mean once, more is not possible as there is one card
  * @specializations: a JSON file that lists the specialisations, in QEfficient's layout or its older
  *		     one, in place of the numbers above (but @kv_cache_batch_size); or NULL
  * @pooling: encoders
