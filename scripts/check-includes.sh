@@ -15,8 +15,8 @@ allowed() {
     lib/runtime) echo "runtime device nnc qpc util nsp/program.h" ;;
     lib/text) echo "text runtime util" ;;
     compiler/checkpoint) echo "checkpoint graph util" ;;
-    compiler/graph) echo "graph util" ;;
-    compiler/models) echo "models checkpoint graph nsp/half.h nsp/pack.h nsp/program.h util" ;;
+    compiler/graph) echo "graph nsp/half.h util" ;;
+    compiler/models) echo "models checkpoint graph nsp/half.h nsp/mx.h nsp/pack.h nsp/program.h util" ;;
     compiler/transforms) echo "transforms checkpoint graph nsp util" ;;
     compiler/onnx) echo "onnx graph nsp util" ;;
     compiler/lower) echo "lower graph nsp qpc util" ;;

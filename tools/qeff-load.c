@@ -171,6 +171,7 @@ static int take_text(struct load_options *options, const char *text, struct qeff
 		return fail(err, -ENOMEM, "no memory for a text");
 	pairs[options->num_texts] = NULL;
 	texts[options->num_texts++] = text;
+	/* cppcheck-suppress memleak ; options have them */
 	return 0;
 }
 

@@ -372,7 +372,7 @@ int infer_scatter_elements(const struct qeff_node *node, struct qeff_op_result *
 int infer_scatter_nd(const struct qeff_node *node, struct qeff_op_result *result,
 		     struct qeff_error *err)
 {
-	struct qeff_op_result what;
+	struct qeff_op_result what = { 0 };
 	int ret = check_reduction(node, err);
 
 	if (!ret)

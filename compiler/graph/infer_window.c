@@ -139,7 +139,7 @@ int qeff_op_window(const struct qeff_node *node, uint32_t weight, struct qeff_wi
 int qeff_op_window_back(const struct qeff_node *node, struct qeff_window *w, struct qeff_error *err)
 {
 	bool given = qeff_node_attribute(node, "output_shape");
-	int64_t more[MAX_RANK], wanted[MAX_RANK];
+	int64_t more[MAX_RANK] = { 0 }, wanted[MAX_RANK];
 	enum auto_pad kind;
 	int ret;
 

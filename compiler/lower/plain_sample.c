@@ -24,7 +24,7 @@ static void add_corner(struct words *w, const struct sampling *s, const struct d
 {
 	struct dense_view picked = words_like(w, s->x.type, &s->out), index, inside, one;
 	struct dense_pick pick = { .data = s->x, .other = picked, .components = 1 };
-	int64_t all = 1, stride[QEFF_GRAPH_MAX_RANK];
+	int64_t all = 1, stride[QEFF_GRAPH_MAX_RANK] = { 0 };
 
 	index = words_like(w, QEFF_NSP_I64, &at[0]);
 	inside = words_like(w, QEFF_NSP_F32, &at[0]);

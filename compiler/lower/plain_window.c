@@ -131,7 +131,7 @@ static void positions(struct words *w, const struct pool *p, const struct dense_
 	if (!table)
 		return;
 	for (int64_t at = 0; at < all; at++) {
-		int64_t rest = at, number = 0, step = 1, index[QEFF_GRAPH_MAX_RANK];
+		int64_t rest = at, number = 0, step = 1, index[QEFF_GRAPH_MAX_RANK] = { 0 };
 		bool in = true;
 
 		for (uint32_t i = v->rank; i--; rest /= p->wide[i]) {

@@ -12,6 +12,7 @@
 
 static int64_t cut(float x)
 {
+	/* cppcheck-suppress incorrectLogicOperator ; it does not read such numbers */
 	return x >= -0x1p63f && x < 0x1p63f ? (int64_t)x : 0;
 }
 

@@ -234,6 +234,7 @@ static bool check_pick(const struct nsp_check *check, const struct qeff_nsp_op *
 			!p->reserved[0] && !p->reserved[1],
 		"operation: parameters of PICK or PUT", p->components, QEFF_NSP_MAX_COMPONENTS);
 	for (uint32_t j = 0; j < QEFF_NSP_MAX_COMPONENTS; j++)
+		/* cppcheck-suppress arrayIndexThenCheck ; that is no limit of the array */
 		REQUIRE((j < p->components) == (p->limit[j] != 0) &&
 				(j < p->components || !p->stride[j]),
 			"operation: limits of an index", p->limit[j], p->components);
