@@ -155,7 +155,6 @@ static void NUMBER(nest)(const struct nest_run *n, uint32_t first, uint32_t end)
 	struct NUMBER(registers) r;
 
 	for (int i = 0; i < QEFF_NSP_REGISTERS; i++)
-		/* cppcheck-suppress uninitvar ; an address */
 		r.at[i] = r.buffer[i];
 	for (uint32_t u = first; u < end; u++) {
 		struct nsp_unit unit = nsp_unit_of(n->nest, &n->walk, u);
