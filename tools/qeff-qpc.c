@@ -93,17 +93,18 @@ static int verify(const struct qeff_qpc *qpc, const struct options *options)
 	return 0;
 }
 
-static int write_all(int fd, const uint8_t *data, uint64_t size_bytes)
+int write_all(int fd, const void *data, uint64_t size_bytes)
 {
+	const uint8_t *at = data;
+
 	while (size_bytes) {
-		ssize_t n =
-			write(fd, data, size_bytes < MAX_WRITE ? (size_t)size_bytes : MAX_WRITE);
+		ssize_t n = write(fd, at, size_bytes < MAX_WRITE ? (size_t)size_bytes : MAX_WRITE);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
-		data += n;
+		at += n;
 		size_bytes -= (uint64_t)n;
 	}
 	return 0;

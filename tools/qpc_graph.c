@@ -26,28 +26,11 @@ extern char **environ;
  */
 struct show {
 	const struct options *options;
-	char *stage, *dot;
+	char *dot; /* of the last one, if it is to be drawn alone */
 	unsigned int count;
 	bool found;
 	int status;
 };
-
-static int write_text(int fd, const char *text)
-{
-	size_t left = strlen(text);
-
-	while (left) {
-		ssize_t n = write(fd, text, left);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		text += n;
-		left -= (size_t)n;
-	}
-	return 0;
-}
 
 /* Lets dot draw what the file @source holds into @to. */
 static int run_dot(int source, const char *to)
@@ -88,7 +71,7 @@ static int draw(const char *dot, const char *path)
 		fclose(source);
 		return complain("%s: the path is too long", path);
 	}
-	ret = write_text(fileno(source), dot);
+	ret = write_all(fileno(source), dot, strlen(dot));
 	if (ret || lseek(fileno(source), 0, SEEK_SET))
 		ret = complain("a temporary file: %s", strerror(ret ? -ret : errno));
 	else

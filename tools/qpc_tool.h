@@ -27,6 +27,9 @@ __attribute__((format(printf, 1, 2))) int complain(const char *format, ...);
 /* An integer, or a real if JSON has no integer that large. */
 json_t *number(uint64_t value);
 
+/* 0, or the negative errno. */
+int write_all(int fd, const void *data, uint64_t size_bytes);
+
 /* Prints and frees @object; an exit status. */
 int print_json(json_t *object);
 

@@ -35,15 +35,16 @@ static struct qeff_value *unscaled(struct qeff_value *value, float *scale)
 		const struct qeff_node *node = value->producer;
 		float number = 0;
 
-		if (qeff_node_is(node, "Div") && qeff_pattern_scalar(node->inputs[1], &number)) {
-			*scale /= number;
-			value = node->inputs[0];
-		} else if (qeff_node_is(node, "Mul") && qeff_pattern_beside(node, &number)) {
-			*scale *= number;
-			value = qeff_pattern_beside(node, &number);
-		} else {
+		struct qeff_value *inner = NULL;
+
+		if (qeff_node_is(node, "Mul"))
+			inner = qeff_pattern_beside(node, &number);
+		else if (qeff_node_is(node, "Div") && qeff_pattern_scalar(node->inputs[1], &number))
+			inner = node->inputs[0];
+		if (!inner)
 			break;
-		}
+		*scale = qeff_node_is(node, "Mul") ? *scale * number : *scale / number;
+		value = inner;
 	}
 	return value;
 }
@@ -148,6 +149,21 @@ static bool find_attention(const struct qeff_node *node, struct found *f)
 	return (axis == -1 || axis == 3) && take_masked(f, softmax->inputs[0]);
 }
 
+/* Whether queries, keys and values are those of the tokens of @mask. */
+static bool is_of_tokens(const struct found *f, const struct qeff_value *mask)
+{
+	const struct qeff_value *const parts[] = { f->q, f->k, f->v };
+
+	for (int i = 0; i < 3; i++) {
+		const struct qeff_dim *dims = parts[i]->shape.dims;
+
+		if (parts[i]->shape.rank != 4 || dims[0].size != mask->shape.dims[0].size ||
+		    dims[i == 1 && f->keys_turned ? 1 : 2].size != mask->shape.dims[1].size)
+			return false;
+	}
+	return true;
+}
+
 /* attention_mask, if the graph has one that rows can be taken from. */
 static struct qeff_value *mask_input(const struct qeff_graph *graph)
 {
@@ -246,7 +262,7 @@ int qeff_transform_attention(struct qeff_graph *graph, const struct qeff_transfo
 		struct qeff_node *node = graph->nodes[i];
 		int rc = 0;
 
-		if (!find_attention(node, &f))
+		if (!find_attention(node, &f) || !is_of_tokens(&f, mask))
 			continue;
 		f.rule.mask = mask;
 		/* layers share what they make of the mask, mostly */

@@ -8,13 +8,14 @@
 #include "transforms/attention_mask.h"
 
 #include "graph/ops.h"
-#include <math.h>
+
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_NODES    512
 #define MAX_ELEMENTS (1u << 24)
-#define HIDDEN	     (-1e4f) /* at most; exp() of it is 0 */
+#define MAX_SCORES   (1ull << 26) /* looked at for one mask */
+#define HIDDEN	     (-1e4f)	  /* at most; exp() of it is 0 */
 
 /**
  * struct trial - the nodes behind a mask, computed for one attention_mask
@@ -124,7 +125,7 @@ static bool fits(const struct qeff_value *value, int64_t batch, int64_t seq)
 {
 	const int64_t most[] = { batch, 1, seq, seq };
 
-	if (value->shape.rank > 4 ||
+	if (value->shape.rank > 4 || value->stored_type != value->type ||
 	    (value->type != QEFF_GRAPH_BOOL && value->type != QEFF_GRAPH_F32))
 		return false;
 	for (uint32_t i = 0; i < value->shape.rank; i++)
@@ -146,12 +147,19 @@ static bool hides(const struct qeff_mask_rule *rule, float number, bool *clear)
 static bool agrees(const struct qeff_mask_rule *rule, const struct qeff_value *value,
 		   const int64_t *live, int64_t batch, int64_t seq, bool causal)
 {
+	uint32_t rank = value->shape.rank;
+	/* one row for all: none of them can be told from another, so it is not causal */
+	bool shared = rank < 2 || value->shape.dims[rank - 2].size == 1;
+	int64_t rows = shared ? 1 : seq;
+
+	if ((shared && causal) || (uint64_t)batch * (uint64_t)seq > MAX_SCORES / (uint64_t)rows)
+		return false;
 	for (int64_t b = 0; b < batch; b++)
-		for (int64_t row = 0; row < seq; row++)
+		for (int64_t row = 0; row < rows; row++)
 			for (int64_t key = 0; key < seq; key++) {
 				bool hidden, clear;
 
-				if (!live[b * seq + row])
+				if (!shared && !live[b * seq + row])
 					continue;
 				hidden = hides(rule, number_at(value, b, row, key), &clear);
 				if (!clear ||

@@ -420,4 +420,16 @@ static inline size_t nsp_isas(const char *names[4])
 	return count;
 }
 
+/* Whether the validator's phrase is one of @alternatives, which are separated by a bar. */
+static inline bool says(const char *what, const char *alternatives)
+{
+	char copy[128], *state, *one;
+
+	snprintf(copy, sizeof(copy), "%s", alternatives);
+	for (one = strtok_r(copy, "|", &state); one; one = strtok_r(NULL, "|", &state))
+		if (strstr(what, one))
+			return true;
+	return false;
+}
+
 #endif

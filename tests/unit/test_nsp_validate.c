@@ -309,18 +309,6 @@ static uint8_t *place_of(uint8_t *constants, const struct damage *d)
 	}
 }
 
-/* @alternatives are separated by a bar. */
-static bool says(const char *what, const char *alternatives)
-{
-	char copy[128], *state, *one;
-
-	snprintf(copy, sizeof(copy), "%s", alternatives);
-	for (one = strtok_r(copy, "|", &state); one; one = strtok_r(NULL, "|", &state))
-		if (strstr(what, one))
-			return true;
-	return false;
-}
-
 static void test_rules(void)
 {
 	size_t bytes;
