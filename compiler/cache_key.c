@@ -189,4 +189,6 @@ int qeff_cache_options(const struct qeff_compile_options *o, struct qeff_bytes *
 	line(key, "prefill_only=%d", o->prefill_only);
 	line(key, "num_devices=%u", o->num_devices);
 	return finish(key, err);
+	line(key, "include_guided_decoding=%d", o->include_guided_decoding);
+	line(key, "return_pdfs=%d", o->return_pdfs);
 }

@@ -215,6 +215,8 @@ static int make_graph(struct compile *c)
 	rc = qeff_model_build(c->checkpoint, &model, &c->graph, &c->info, c->err);
 	if (!rc && c->options->graph)
 		rc = show_graph(c, "built", c->graph, c->err);
+		.guided_decoding = c->options->include_guided_decoding,
+		.return_pdfs = c->options->return_pdfs,
 	if (rc)
 		return rc;
 	return qeff_transforms_apply(c->graph, &transforms, &c->applied, c->err);

@@ -193,6 +193,8 @@ static int read_key(const struct reader *r, const char *key, const json_t *value
 		{ "prefill_only", .flag = &o->prefill_only },
 		{ "enable_chunking", .flag = &o->enable_chunking },
 		{ "include_sampler", .flag = &o->include_sampler },
+		{ "include_guided_decoding", .flag = &o->include_guided_decoding },
+		{ "return_pdfs", .flag = &o->return_pdfs },
 		{ "comp_ctx_lengths_prefill", .numbers = &o->comp_ctx_lengths_prefill },
 		{ "comp_ctx_lengths_decode", .numbers = &o->comp_ctx_lengths_decode },
 		{ "num_speculative_tokens", .numbers = &o->num_speculative_tokens },

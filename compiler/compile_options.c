@@ -98,8 +98,12 @@ int qeff_compile_check_options(const struct qeff_compile_options *o, struct qeff
 				      "several cards to share them out; a program of this version "
 				      "runs on one",
 				      o->num_replicate_kv_heads);
-	if (o->max_top_k_ids && !o->include_sampler)
-		return qeff_error_set(err, -EINVAL, "max_top_k_ids is for include_sampler");
+	if (!o->include_sampler &&
+	    (o->max_top_k_ids || o->include_guided_decoding || o->return_pdfs))
+		return qeff_error_set(err, -EINVAL, "%s is for include_sampler",
+				      o->max_top_k_ids		   ? "max_top_k_ids"
+				      : o->include_guided_decoding ? "include_guided_decoding"
+								   : "return_pdfs");
 	if (o->num_loras > QEFF_COMPILE_MAX_LORAS)
 		return qeff_error_set(err, -EINVAL, "%zu adapters; at most %u are possible",
 				      o->num_loras, QEFF_COMPILE_MAX_LORAS);

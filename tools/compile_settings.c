@@ -55,6 +55,9 @@ static const char usage_of_the_rest[] =
 	"                             decode steps that judge K guesses\n"
 	"      --include-sampler      the card chooses tokens, logits stay there\n"
 	"      --max-top-k-ids N      among the N likeliest (default 512); 1: the likeliest\n"
+	"      --include-guided-decoding\n"
+	"                             token_bitmasks says which tokens are possible\n"
+	"      --return-pdfs          the card gives out their probabilities too\n"
 	"      --prefill-only         no decode step; --enable-chunking: in chunks (always)\n"
 	"      --num-kv-blocks N      attention by blocks (always)\n"
 	"      --num-replicate-kv-heads N\n"
@@ -288,6 +291,8 @@ static const struct {
 	{ "config", OWN, CONFIG },
 	{ "pooling", OWN, POOLING },
 	{ "normalize", OWN, NORMALIZE },
+	{ "include-guided-decoding", FLAG, MEMBER(include_guided_decoding) },
+	{ "return-pdfs", FLAG, MEMBER(return_pdfs) },
 	{ "precision", OWN, PRECISION },
 	{ "fp32-nodes", OWN, FP32_NODES },
 	{ "lora", OWN, LORA },

@@ -47,7 +47,8 @@ struct load_options {
 	uint32_t max_new_tokens;
 	float temperature;
 	uint32_t top_k;
-	float top_p;
+	float top_p, min_p;
+	float repeat_penalty, presence_penalty;
 	uint64_t seed;
 	bool ignore_eos;
 	const char *lora;

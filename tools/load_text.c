@@ -42,7 +42,8 @@ static float temperature(const struct load_options *options)
 {
 	if (options->temperature >= 0)
 		return options->temperature;
-	return options->top_k || options->top_p > 0 || options->seed ? 1.0f : 0.0f;
+	return options->top_k || options->top_p > 0 || options->min_p > 0 || options->seed ? 1.0f
+											   : 0.0f;
 }
 
 /* The number of adapter @lora, which is a name or a number. */
@@ -75,6 +76,9 @@ static int generate_once(struct qeff_generator *generator, const struct load_opt
 		.temperature = temperature(options),
 		.top_k = options->top_k,
 		.top_p = options->top_p,
+		.min_p = options->min_p,
+		.repetition_penalty = options->repeat_penalty,
+		.presence_penalty = options->presence_penalty,
 		.seed = options->seed,
 		.ignore_eos = options->ignore_eos,
 		.on_token = print_token,

@@ -30,8 +30,10 @@ static const char usage[] =
 	"      --prompt TEXT       continues TEXT; also --prompt-file FILE, or the token\n"
 	"                          ids themselves: --prompt-ids 1,2,3\n"
 	"      --max-new-tokens N  at most N more tokens (default 64)\n"
-	"      --temperature T  --top-k K  --top-p P  --seed S\n"
+	"      --temperature T  --top-k K  --top-p P  --min-p P  --seed S\n"
 	"                          draws tokens; without them, the likeliest is taken\n"
+	"      --repeat-penalty R  --presence-penalty P\n"
+	"                          makes tokens less likely that the text has already\n"
 	"      --ignore-eos        does not stop at the end of the text\n"
 	"      --lora NAME         with that LoRA adapter of the package, or that number\n"
 	"Embeddings, classes:\n"
@@ -196,6 +198,9 @@ enum {
 	OPT_TEMPERATURE,
 	OPT_TOP_K,
 	OPT_TOP_P,
+	OPT_MIN_P,
+	OPT_REPEAT_PENALTY,
+	OPT_PRESENCE_PENALTY,
 	OPT_SEED,
 	OPT_IGNORE_EOS,
 	OPT_LORA,
@@ -218,6 +223,9 @@ static const struct option long_options[] = {
 	{ "temperature", required_argument, NULL, OPT_TEMPERATURE },
 	{ "top-k", required_argument, NULL, OPT_TOP_K },
 	{ "top-p", required_argument, NULL, OPT_TOP_P },
+	{ "min-p", required_argument, NULL, OPT_MIN_P },
+	{ "repeat-penalty", required_argument, NULL, OPT_REPEAT_PENALTY },
+	{ "presence-penalty", required_argument, NULL, OPT_PRESENCE_PENALTY },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "ignore-eos", no_argument, NULL, OPT_IGNORE_EOS },
 	{ "lora", required_argument, NULL, OPT_LORA },
@@ -268,6 +276,12 @@ static int take_option(struct load_options *options, int option, struct qeff_err
 		break;
 	case OPT_TOP_P:
 		return real(optarg, 1, "--top-p", &options->top_p, err);
+	case OPT_MIN_P:
+		return real(optarg, 1, "--min-p", &options->min_p, err);
+	case OPT_REPEAT_PENALTY:
+		return real(optarg, 1000, "--repeat-penalty", &options->repeat_penalty, err);
+	case OPT_PRESENCE_PENALTY:
+		return real(optarg, 1000, "--presence-penalty", &options->presence_penalty, err);
 	case OPT_SEED:
 		ret = number(optarg, UINT64_MAX, "--seed", &value, err);
 		options->seed = value;

@@ -102,6 +102,9 @@ DECLARE_INFER(last_token);
 DECLARE_INFER(last_tokens);
 DECLARE_INFER(sequence_gather);
 DECLARE_INFER(sample);
+DECLARE_INFER(probabilities);
+DECLARE_INFER(mark);
+DECLARE_INFER(penalise);
 DECLARE_INFER(pool);
 
 #undef DECLARE_INFER

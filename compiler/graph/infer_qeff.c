@@ -240,35 +240,133 @@ int infer_sequence_gather(const struct qeff_node *node, struct qeff_op_result *r
 	return ret;
 }
 
+/* flags [slots, vocabulary] of tokens, positions and ids [batch, seq], (batch_index [batch, 1]) */
+int infer_mark(const struct qeff_node *node, struct qeff_op_result *result, struct qeff_error *err)
+{
+	const struct qeff_value *flags = qeff_node_input(node, 0);
+	const struct qeff_graph_shape *positions = infer_shape_of(node, 1);
+	int ret = 0;
+
+	if (flags->type != QEFF_GRAPH_BOOL || flags->shape.rank != 2 || flags->shape.dims[1].symbol)
+		return infer_wrong(node, 0, "bool[slots, vocabulary]", err);
+	for (uint32_t i = 1; !ret && i < 3; i++) {
+		ret = infer_need_ids(node, i, &positions->dims[0], "i64[batch, seq]", err);
+		if (!ret && !qeff_dim_equal(&infer_shape_of(node, i)->dims[1], &positions->dims[1]))
+			ret = infer_wrong(node, i, "i64[batch, seq] of input 1", err);
+	}
+	if (!ret)
+		ret = need_batch_index(node, 3, &positions->dims[0], err);
+	if (!ret && !qeff_node_input(node, 3) &&
+	    !qeff_dim_equal(&positions->dims[0], &flags->shape.dims[0]))
+		ret = infer_wrong(node, 1, "the batch of input 0, as there is no batch_index", err);
+	infer_same_as(node, 0, result);
+	return ret;
+}
+
+/* f32 [batch, 1] of the batch of input 0 */
+static int need_numbers(const struct qeff_node *node, uint32_t input, struct qeff_error *err)
+{
+	const struct qeff_value *value = qeff_node_input(node, input);
+
+	if (value->type != QEFF_GRAPH_F32 || value->shape.rank != 2 ||
+	    value->shape.dims[1].size != 1 ||
+	    !qeff_dim_equal(&value->shape.dims[0], &infer_shape_of(node, 0)->dims[0]))
+		return infer_wrong(node, input, "f32[batch, 1] of input 0", err);
+	return 0;
+}
+
+static int need_logits(const struct qeff_node *node, struct qeff_error *err)
+{
+	static const char expected[] = "floats [batch, 1, vocabulary]";
+	const struct qeff_graph_shape *x = infer_shape_of(node, 0);
+	int ret = infer_need_float(node, 0, 3, expected, err);
+
+	return !ret && (x->dims[1].size != 1 || x->dims[2].symbol)
+		       ? infer_wrong(node, 0, expected, err)
+		       : ret;
+}
+
+/* logits [batch, 1, vocabulary], two kinds of flags [slots, vocabulary], what each is worth [batch,
+ * 1], (batch_index), (masks [batch, vocabulary]) */
+int infer_penalise(const struct qeff_node *node, struct qeff_op_result *result,
+		   struct qeff_error *err)
+{
+	const struct qeff_graph_shape *x = infer_shape_of(node, 0);
+	int ret = need_logits(node, err);
+
+	for (uint32_t i = 1; !ret && i < 7; i += i == 2 ? 4 : 1) {
+		const struct qeff_value *flags = qeff_node_input(node, i);
+
+		if (flags && (flags->type != QEFF_GRAPH_BOOL || flags->shape.rank != 2 ||
+			      !qeff_dim_equal(&flags->shape.dims[1], &x->dims[2]) ||
+			      (i == 6 && !qeff_dim_equal(&flags->shape.dims[0], &x->dims[0]))))
+			ret = infer_wrong(node, i,
+					  i == 6 ? "bool[batch, vocabulary] of input 0"
+						 : "bool[slots, vocabulary] of input 0",
+					  err);
+	}
+	for (uint32_t i = 3; !ret && i < 5; i++)
+		ret = need_numbers(node, i, err);
+	if (!ret)
+		ret = need_batch_index(node, 5, &x->dims[0], err);
+	for (uint32_t i = 1; !ret && i < 3; i++)
+		if (!qeff_node_input(node, 5) &&
+		    !qeff_dim_equal(&infer_shape_of(node, i)->dims[0], &x->dims[0]))
+			ret = infer_wrong(node, i,
+					  "the batch of input 0, as there is no "
+					  "batch_index",
+					  err);
+	infer_same_as(node, 0, result);
+	return ret;
+}
+
+/* The wishes of a draw, inputs 1 to 4. */
+static int need_wishes(const struct qeff_node *node, struct qeff_error *err)
+{
+	const struct qeff_value *top_ks = qeff_node_input(node, 2);
+	int ret = need_logits(node, err);
+
+	for (uint32_t i = 1; !ret && i < 5; i++)
+		if (i != 2)
+			ret = need_numbers(node, i, err);
+	if (!ret && (top_ks->type != QEFF_GRAPH_I32 || top_ks->shape.rank != 2 ||
+		     top_ks->shape.dims[1].size != 1 ||
+		     !qeff_dim_equal(&top_ks->shape.dims[0], &infer_shape_of(node, 0)->dims[0])))
+		ret = infer_wrong(node, 2, "i32[batch, 1] of input 0", err);
+	return ret;
+}
+
 /* logits [batch, 1, vocabulary], then of each sequence what it wants: [batch, 1] temperatures,
  * top_ks, top_ps, min_ps, [batch, candidates] random numbers -> tokens [batch, 1, 1] */
 int infer_sample(const struct qeff_node *node, struct qeff_op_result *result,
 		 struct qeff_error *err)
 {
-	const struct qeff_graph_shape *x = infer_shape_of(node, 0),
-				      *random = infer_shape_of(node, 5);
-	int ret = infer_need_float(node, 0, 3, "floats [batch, 1, vocabulary]", err);
+	const struct qeff_value *random = qeff_node_input(node, 5);
+	const struct qeff_graph_shape *x = infer_shape_of(node, 0);
+	int ret = need_wishes(node, err);
 
-	if (!ret && (x->dims[1].size != 1 || x->dims[2].symbol))
-		ret = infer_wrong(node, 0, "floats [batch, 1, vocabulary]", err);
-	for (uint32_t i = 1; !ret && i < 6; i++) {
-		const struct qeff_value *wish = qeff_node_input(node, i);
-		bool number = wish->type == (i == 2 ? QEFF_GRAPH_I32 : QEFF_GRAPH_F32);
-
-		if (!number || wish->shape.rank != 2 ||
-		    !qeff_dim_equal(&wish->shape.dims[0], &x->dims[0]) ||
-		    (i < 5 && wish->shape.dims[1].size != 1))
-			ret = infer_wrong(node, i,
-					  i == 2   ? "i32[batch, 1] of input 0"
-					  : i == 5 ? "f32[batch, candidates] of input 0"
-						   : "f32[batch, 1] of input 0",
-					  err);
-	}
-	if (!ret && (random->dims[1].symbol || random->dims[1].size > x->dims[2].size))
+	if (!ret && (random->type != QEFF_GRAPH_F32 || random->shape.rank != 2 ||
+		     !qeff_dim_equal(&random->shape.dims[0], &x->dims[0]) ||
+		     random->shape.dims[1].symbol || random->shape.dims[1].size > x->dims[2].size))
 		ret = infer_wrong(node, 5, "f32[batch, candidates], at most the vocabulary", err);
 	infer_same_as(node, 0, result);
 	result->type = QEFF_GRAPH_I64;
 	result->shape.dims[2] = qeff_dim_of(1);
+	return ret;
+}
+
+/* The same without random numbers: what is drawn how often. */
+int infer_probabilities(const struct qeff_node *node, struct qeff_op_result *result,
+			struct qeff_error *err)
+{
+	int64_t candidates = qeff_node_int(node, "candidates", 0);
+	int ret = need_wishes(node, err);
+
+	infer_same_as(node, 0, result);
+	if (!ret && (candidates < 1 || candidates > result->shape.dims[2].size))
+		ret = qeff_error_set(err, -EINVAL,
+				     "attribute \"candidates\" is %lld of %lld tokens",
+				     (long long)candidates, (long long)result->shape.dims[2].size);
 	return ret;
 }
 

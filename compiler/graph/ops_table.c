@@ -474,6 +474,9 @@ const struct qeff_op qeff_ops[] = {
 	{ "qeff.LastTokens", 3, 3, { { 0 } }, infer_last_tokens },
 	{ "qeff.SequenceGather", 3, 3, { { 0 } }, infer_sequence_gather },
 	{ "qeff.Sample", 6, 6, { { 0 } }, infer_sample },
+	{ "qeff.Probabilities", 5, 5, { NEED_INT("candidates") }, infer_probabilities },
+	{ "qeff.Mark", 3, 4, { INT("decode") }, infer_mark },
+	{ "qeff.Penalise", 5, 7, { { 0 } }, infer_penalise },
 	{ "qeff.Pool", 2, 2, { NEED_STRING("mode") }, infer_pool },
 };
 /* clang-format on */

@@ -9,11 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct qeff_node *scatter_of(const struct qeff_value *cache)
+/* Whether @node makes of its input 0 what that is from now on. */
+static bool updates_state(const struct qeff_node *node)
+{
+	return qeff_node_is(node, "qeff.CtxScatter") || qeff_node_is(node, "qeff.Mark");
+}
+
+static const struct qeff_node *update_of(const struct qeff_value *cache)
 {
 	for (uint32_t i = 0; i < cache->num_users; i++)
-		if (qeff_node_is(cache->users[i], "qeff.CtxScatter") &&
-		    qeff_node_input(cache->users[i], 0) == cache)
+		if (updates_state(cache->users[i]) && qeff_node_input(cache->users[i], 0) == cache)
 			return cache->users[i];
 	return NULL;
 }
@@ -31,7 +36,7 @@ static uint32_t state_of(const struct qeff_lowering *l, const struct qeff_value 
 			 bool is_output)
 {
 	if (is_output) {
-		if (!qeff_node_is(value->producer, "qeff.CtxScatter"))
+		if (!updates_state(value->producer))
 			return LOWER_NONE;
 		value = qeff_node_input(value->producer, 0);
 	}
@@ -66,15 +71,44 @@ uint64_t qeff_lower_binding_bytes(const struct qeff_lowering *l, uint32_t spec, 
 	return bytes;
 }
 
+/* A flag for each token of a vocabulary: a row of each slot. */
+static int add_flags(struct qeff_lowering *l, const struct qeff_value *value,
+		     struct qeff_error *err)
+{
+	const struct qeff_dim *dims = value->shape.dims;
+	struct lower_state *state;
+	uint64_t elements;
+
+	if (!qeff_graph_shape_elements(&value->shape, &elements) || dims[0].size > UINT32_MAX ||
+	    dims[1].size > QEFF_NSP_MAX_WIDTH || elements > LOWER_MAX_STATE_BYTES)
+		return qeff_error_set(err, -EFBIG, "%s: retained state is too large", value->name);
+	state = LOWER_GROW(l->states, l->num_states);
+	if (!state)
+		return lower_no_memory(err);
+	*state = (struct lower_state){
+		.name = value->name,
+		.slots = (uint32_t)dims[0].size,
+		.heads = 1,
+		.positions = 1,
+		.dim = (uint32_t)dims[1].size,
+		.type = QEFF_NSP_BOOL,
+		.row_bytes = (uint32_t)dims[1].size,
+		.bytes = elements,
+	};
+	return 0;
+}
+
 static int add_state(struct qeff_lowering *l, const struct qeff_value *value,
 		     struct qeff_error *err)
 {
 	const struct qeff_dim *dims = value->shape.dims;
 	bool full = value->io ? value->io == QEFF_IO_F32
-			      : l->precision == QEFF_LOWER_FP32 || scatter_of(value)->fp32;
+			      : l->precision == QEFF_LOWER_FP32 || update_of(value)->fp32;
 	struct lower_state *state;
 	uint64_t elements;
 
+	if (qeff_node_is(update_of(value), "qeff.Mark"))
+		return add_flags(l, value, err);
 	if (value->shape.rank != 4 || value->type != QEFF_GRAPH_F32)
 		return qeff_error_set(
 			err, -ENOTSUP,
@@ -116,7 +150,7 @@ static int add_binding(struct qeff_lowering *l, const struct qeff_value *value, 
 	if (value->shape.rank > LOWER_MAX_RANK)
 		return qeff_error_set(err, -ENOTSUP, "%s: rank %u is more than %d", value->name,
 				      value->shape.rank, LOWER_MAX_RANK);
-	if (!is_output && scatter_of(value) && (rc = add_state(l, value, err)))
+	if (!is_output && update_of(value) && (rc = add_state(l, value, err)))
 		return rc;
 	binding = LOWER_GROW(l->bindings, l->num_bindings);
 	if (!binding)

@@ -186,7 +186,15 @@ struct qeff_lower_share qeff_lower_cost(const struct qeff_lowering *l,
 			      4;
 		break;
 	case QEFF_NSP_SAMPLE:
-		share.bytes = rows * op->nsp.u.sample.chosen * 8;
+		share.bytes =
+			rows * (op->nsp.u.sample.chosen * 8ull + op->nsp.u.sample.width * 4ull);
+		break;
+	case QEFF_NSP_MARK:
+		share.bytes = (uint64_t)op->nsp.rows * spec->seq * 9;
+		break;
+	case QEFF_NSP_PENALISE:
+		share.bytes = rows * (tile->end - tile->begin) *
+			      (10ull + (op->wishes[0].kind != LOWER_REF_NONE));
 		break;
 	case QEFF_NSP_COPY:
 		share.bytes = rows * op->nsp.u.copy.width *

@@ -63,10 +63,11 @@ struct lower_tensor {
  * struct lower_op - an operation
  * @nsp: its record in the program, all but addresses and name
  * @name: borrowed from the graph
- * @state: retained state: SCATTER's; ATTENTION's keys and values
+ * @state: retained state: SCATTER's, MARK's; ATTENTION's keys and values; PENALISE's flags of
+ *	   repetition and presence
  * @sinks: ATTENTION's scores without keys
  * @relative: ATTENTION's tables of distances: keys, queries, buckets
- * @wishes: SAMPLE's min_ps and random numbers
+ * @wishes: SAMPLE's min_ps and random numbers; PENALISE's masks
  * @weight: packed weights (MATMUL, packed GATHER)
  * @dense: of operations on nests, for in[0..3] and out: where in what they refer to the element
  *	   with all indices 0 is, in elements, and the type; of a MATMUL of dense tensors the same

@@ -10,6 +10,9 @@
 
 #include <stdlib.h>
 
+/* A part of a row is worth an NSP's while if it has so many columns. */
+#define PART_COLUMNS 64
+
 /* An operation that reads a weight. */
 struct use {
 	uint32_t spec, op;
@@ -249,9 +252,26 @@ static uint32_t whole_range(const struct lower_op *op)
 		return op->nsp.u.scatter.heads;
 	case QEFF_NSP_BEST:
 		return op->nsp.u.best.parts;
+	case QEFF_NSP_PENALISE:
+		return op->nsp.u.penalise.width;
 	default:
 		return 0;
 	}
+}
+
+/* If the tiles of @op are ranges of columns, not of rows: how many columns there are, and into how
+ * many @parts they can be cut; else 0. */
+static uint32_t column_range(const struct lower_op *op, uint64_t *parts)
+{
+	uint32_t range = 0;
+
+	if (op->nsp.code == QEFF_NSP_BEST && op->nsp.u.best.parts > 1)
+		*parts = range = op->nsp.u.best.parts;
+	if (op->nsp.code == QEFF_NSP_PENALISE) {
+		range = op->nsp.u.penalise.width;
+		*parts = range / PART_COLUMNS ? range / PART_COLUMNS : 1;
+	}
+	return range;
 }
 
 static int tiles_of_rows(struct placer *p, uint32_t s, uint32_t op)
@@ -259,27 +279,23 @@ static int tiles_of_rows(struct placer *p, uint32_t s, uint32_t op)
 	struct lower_spec *spec = &p->l->specs[s];
 	uint32_t taken[QEFF_NSP_MAX_NSPS] = { 0 };
 	uint64_t parts = spec->ops[op].nsp.rows;
-	/* of columns, not of rows */
-	bool columns =
-		spec->ops[op].nsp.code == QEFF_NSP_BEST && spec->ops[op].nsp.u.best.parts > 1;
-
-	if (columns)
-		parts = spec->ops[op].nsp.u.best.parts;
+	uint32_t range = column_range(&spec->ops[op], &parts);
 	if (lower_is_nest(&spec->ops[op]))
 		parts = qeff_lower_nest_parts(p->l, &spec->ops[op]);
 	if (parts > p->l->num_nsps)
 		parts = p->l->num_nsps;
-	if (spec->ops[op].nsp.code == QEFF_NSP_ROWS)
+	if (spec->ops[op].nsp.code == QEFF_NSP_ROWS || spec->ops[op].nsp.code == QEFF_NSP_MARK)
 		parts = 1;
 	for (uint32_t part = 0; part < parts; part++) {
 		struct lower_tile *tile = add_tile(spec, op, 0);
 
 		if (!tile)
 			return -ENOMEM;
-		tile->begin = columns ? part : 0;
-		tile->end = columns ? part + 1 : whole_range(&spec->ops[op]);
-		tile->row_part = columns ? 0 : (uint16_t)part;
-		tile->row_parts = columns ? 1 : (uint16_t)parts;
+		tile->end = whole_range(&spec->ops[op]);
+		if (range)
+			lower_part(range, part, (uint32_t)parts, &tile->begin, &tile->end);
+		tile->row_part = range ? 0 : (uint16_t)part;
+		tile->row_parts = range ? 1 : (uint16_t)parts;
 		clear_cost(p);
 		add_cost(p, p->cost, s, qeff_lower_cost(p->l, spec, tile), 1);
 		tile->nsp = best_nsp(p, taken, 1);

@@ -43,10 +43,11 @@ struct picture {
 static const char *code_name(uint16_t code)
 {
 	static const char *const names[] = {
-		NAME(ROWS),  NAME(GATHER),  NAME(MATMUL),    NAME(NORM),   NAME(POINTWISE),
-		NAME(ROPE),  NAME(SCATTER), NAME(ATTENTION), NAME(REDUCE), NAME(COPY),
-		NAME(ROUTE), NAME(EXPERTS), NAME(MIX),	     NAME(NEST),   NAME(PICK),
-		NAME(PUT),   NAME(SORT),    NAME(BEST),	     NAME(SAMPLE),
+		NAME(ROWS),	NAME(GATHER),  NAME(MATMUL),	NAME(NORM),   NAME(POINTWISE),
+		NAME(ROPE),	NAME(SCATTER), NAME(ATTENTION), NAME(REDUCE), NAME(COPY),
+		NAME(ROUTE),	NAME(EXPERTS), NAME(MIX),	NAME(NEST),   NAME(PICK),
+		NAME(PUT),	NAME(SORT),    NAME(BEST),	NAME(SAMPLE), NAME(MARK),
+		NAME(PENALISE),
 	};
 
 	return code < sizeof(names) / sizeof(names[0]) && names[code] ? names[code] : "?";

@@ -55,7 +55,7 @@ static uint32_t reads_of(const struct scheduler *s, const struct lower_op *op, u
 	for (int i = 0; i < 4; i++)
 		if (use_of(s, op->in[i]) != LOWER_NONE)
 			reads[count++] = use_of(s, op->in[i]);
-	if (op->nsp.code == QEFF_NSP_ATTENTION)
+	if (op->nsp.code == QEFF_NSP_ATTENTION || op->nsp.code == QEFF_NSP_PENALISE)
 		for (int i = 0; i < 2; i++)
 			if (op->state[i] != LOWER_NONE)
 				reads[count++] = s->spec->num_tensors + op->state[i];
@@ -64,7 +64,7 @@ static uint32_t reads_of(const struct scheduler *s, const struct lower_op *op, u
 
 static uint32_t write_of(const struct scheduler *s, const struct lower_op *op)
 {
-	if (op->nsp.code == QEFF_NSP_SCATTER)
+	if (op->nsp.code == QEFF_NSP_SCATTER || op->nsp.code == QEFF_NSP_MARK)
 		return s->spec->num_tensors + op->state[0];
 	return use_of(s, op->out);
 }

@@ -368,9 +368,12 @@ static const struct {
 	{ "qeff.MaskToColumns", select_positions },
 	{ "qeff.MaskToPositions", select_positions },
 	{ "qeff.Pool", select_pool },
+	{ "qeff.Mark", qeff_select_mark },
 	{ "qeff.RMSNorm", select_rms_norm },
 	{ "qeff.RotaryEmbedding", qeff_select_rotary },
+	{ "qeff.Penalise", qeff_select_penalise },
 	{ "qeff.Route", qeff_select_route },
+	{ "qeff.Probabilities", qeff_select_probabilities },
 	{ "qeff.Sample", qeff_select_sample },
 	{ "qeff.SequenceGather", select_sequence_gather },
 };

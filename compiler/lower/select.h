@@ -108,6 +108,15 @@ int qeff_select_emit_mix(struct select *s, const struct select_matmul *mix);
 /* Tokens: of each sequence the likeliest, or a drawn one. */
 int qeff_select_arg_max(struct select *s, const struct qeff_node *node);
 int qeff_select_sample(struct select *s, const struct qeff_node *node);
+int qeff_select_probabilities(struct select *s, const struct qeff_node *node);
+/* Flags of the tokens of a text, and what they take off logits. */
+int qeff_select_mark(struct select *s, const struct qeff_node *node);
+int qeff_select_penalise(struct select *s, const struct qeff_node *node);
+
+/* batch_index is read by ROWS; a node that names another one means something else. */
+bool qeff_select_is_batch_index(const struct select *s, const struct qeff_value *value);
+/* The state that graph input @value is, or LOWER_NONE. */
+uint32_t qeff_select_state(const struct select *s, const struct qeff_value *value);
 
 /* The binding of graph input @value, or of kind LOWER_REF_NONE. */
 struct lower_ref qeff_select_binding(const struct select *s, const struct qeff_value *value);

@@ -48,10 +48,17 @@ int qeff_select_rotary(struct select *s, const struct qeff_node *node)
 				 s->spec->tensors[in].width, true);
 }
 
-/* batch_index is read by ROWS; a node that names another one means something else. */
-static bool is_batch_index(const struct select *s, const struct qeff_value *value)
+bool qeff_select_is_batch_index(const struct select *s, const struct qeff_value *value)
 {
 	return !value || value == qeff_graph_find(s->graph, "batch_index");
+}
+
+uint32_t qeff_select_state(const struct select *s, const struct qeff_value *value)
+{
+	for (uint32_t i = 0; i < s->l->num_states; i++)
+		if (!strcmp(s->l->states[i].name, value->name))
+			return i;
+	return LOWER_NONE;
 }
 
 int qeff_select_scatter(struct select *s, const struct qeff_node *node)
@@ -59,17 +66,16 @@ int qeff_select_scatter(struct select *s, const struct qeff_node *node)
 	const struct qeff_value *cache = qeff_node_input(node, 0);
 	const struct qeff_value *update = qeff_node_input(node, 2);
 	const struct lower_state *state;
-	uint32_t in, index = LOWER_NONE;
+	uint32_t in, index;
 	struct lower_op *op;
 	int rc = qeff_select_input(s, node, 2, &in);
 
 	if (rc)
 		return rc;
-	for (uint32_t i = 0; i < s->l->num_states; i++)
-		if (!strcmp(s->l->states[i].name, cache->name))
-			index = i;
+	index = qeff_select_state(s, cache);
 	if (index == LOWER_NONE || qeff_node_input(node, 1) != s->positions ||
-	    !is_batch_index(s, qeff_node_input(node, 3)) || !s->slots[update->index].head_major)
+	    !qeff_select_is_batch_index(s, qeff_node_input(node, 3)) ||
+	    !s->slots[update->index].head_major)
 		return qeff_select_refuse(s, node,
 					  "it writes rows at position_ids into an input of "
 					  "the graph");
@@ -92,7 +98,7 @@ int qeff_select_cache(struct select *s, const struct qeff_node *node)
 {
 	const struct select_slot *cache = &s->slots[qeff_node_input(node, 0)->index];
 
-	if (cache->kind != SLOT_STATE || !is_batch_index(s, qeff_node_input(node, 1)))
+	if (cache->kind != SLOT_STATE || !qeff_select_is_batch_index(s, qeff_node_input(node, 1)))
 		return qeff_select_refuse(s, node, "it reads what qeff.CtxScatter has written");
 	s->slots[node->outputs[0]->index] = *cache;
 	return 0;

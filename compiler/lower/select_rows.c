@@ -81,7 +81,8 @@ int qeff_select_rows(struct select *s)
 	for (uint32_t i = 0; i < s->l->num_states; i++) {
 		const struct lower_state *state = &s->l->states[i];
 
-		if (state->positions < s->spec->positions)
+		/* flags of tokens have none */
+		if (state->type != QEFF_NSP_BOOL && state->positions < s->spec->positions)
 			s->spec->positions = state->positions;
 		if (state->slots < s->spec->slots)
 			s->spec->slots = state->slots;

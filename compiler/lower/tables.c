@@ -185,6 +185,15 @@ static struct qeff_nsp_op finish_op(const struct qeff_lowering *l, const struct 
 		op.u.attention.key = state(l, from->state[0]);
 		op.u.attention.value = state(l, from->state[1]);
 		break;
+	case QEFF_NSP_MARK:
+		op.in[0].stride_bytes = spec->seq * 8;
+		op.u.mark.flags = state(l, from->state[0]);
+		break;
+	case QEFF_NSP_PENALISE:
+		op.u.penalise.repetition = state(l, from->state[0]);
+		op.u.penalise.presence = state(l, from->state[1]);
+		op.u.penalise.masks = operand(l, spec, from->wishes[0]).at;
+		break;
 	case QEFF_NSP_SAMPLE:
 		op.u.sample.min_ps = operand(l, spec, from->wishes[0]).at;
 		op.u.sample.random_numbers = operand(l, spec, from->wishes[1]).at;

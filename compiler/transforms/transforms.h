@@ -38,6 +38,8 @@ struct qeff_custom_io {
  * @sampler: tokens are chosen on the card
  * @max_top_k_ids: among so many of the likeliest; 0: QEfficient's 512, or the vocabulary if that is
  *		   less
+ * @guided_decoding: token_bitmasks says which of them are possible
+ * @return_pdfs: their probabilities come out too
  * @pooling: "mean", "cls", "max", "last", or NULL for none (encoders)
  * @normalize: L2-normalise what was pooled
  * @fp32_nodes: globs (fnmatch; * matches dots and slashes as well) of names of the nodes that stay
@@ -66,6 +68,8 @@ struct qeff_transform_options {
 	bool spd;
 	bool sampler;
 	uint32_t max_top_k_ids;
+	bool guided_decoding;
+	bool return_pdfs;
 	const char *pooling;
 	bool normalize;
 	const char *const *fp32_nodes;

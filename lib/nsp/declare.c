@@ -215,7 +215,35 @@ static void best(const struct declare *d)
 static void sample(const struct declare *d)
 {
 	columns(d, &d->op->in[0], 0, 2ull * d->op->u.sample.chosen, false);
-	columns(d, &d->op->out, 0, 1, true);
+	columns(d, &d->op->out, 0, d->op->u.sample.width ? d->op->u.sample.width : 1, true);
+}
+
+/* Of flags: columns [begin, end) of the slots of the tile's segments. */
+static void flags(const struct declare *d, const struct qeff_nsp_state *s, uint32_t begin,
+		  uint32_t end, bool written)
+{
+	for (uint32_t row = d->first; row < d->end; row++) {
+		uint32_t token = d->instance->segment[row].first;
+		uint64_t at = nsp_state_offset(s, d->instance->token[token].slot, 0, 0);
+
+		d->visit(d->user, at + begin, end - begin, written);
+	}
+}
+
+static void mark(const struct declare *d)
+{
+	flags(d, &d->op->u.mark.flags, 0, d->op->u.mark.width, true);
+}
+
+static void penalise(const struct declare *d)
+{
+	const struct qeff_nsp_penalise_params *p = &d->op->u.penalise;
+	uint32_t begin = d->tile->begin, end = d->tile->end;
+
+	columns(d, &d->op->in[0], begin, end, false);
+	flags(d, &p->repetition, begin, end, false);
+	flags(d, &p->presence, begin, end, false);
+	columns(d, &d->op->out, begin, end, true);
 }
 
 void qeff_nsp_declared(const struct qeff_nsp_instance *instance, uint32_t phase,
@@ -243,6 +271,8 @@ void qeff_nsp_declared(const struct qeff_nsp_instance *instance, uint32_t phase,
 		[QEFF_NSP_SORT] = qeff_nsp_declare_sort,
 		[QEFF_NSP_BEST] = best,
 		[QEFF_NSP_SAMPLE] = sample,
+		[QEFF_NSP_MARK] = mark,
+		[QEFF_NSP_PENALISE] = penalise,
 	};
 	const struct qeff_nsp_program *program = &instance->program;
 

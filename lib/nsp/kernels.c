@@ -27,5 +27,7 @@ const struct qeff_nsp_kernels NSP_NAME(kernels) = {
 		[QEFF_NSP_SORT] = NSP_NAME(sort),
 		[QEFF_NSP_BEST] = NSP_NAME(best),
 		[QEFF_NSP_SAMPLE] = NSP_NAME(sample),
+		[QEFF_NSP_MARK] = NSP_NAME(mark),
+		[QEFF_NSP_PENALISE] = NSP_NAME(penalise),
 	},
 };

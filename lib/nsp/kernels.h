@@ -65,7 +65,7 @@ struct nsp_run {
 	uint32_t end;
 };
 
-#define NSP_CODES (QEFF_NSP_SAMPLE + 1)
+#define NSP_CODES QEFF_NSP_CODES
 
 struct qeff_nsp_kernels {
 	const char *name;
@@ -226,6 +226,8 @@ void NSP_NAME(put)(const struct nsp_run *run);
 void NSP_NAME(sort)(const struct nsp_run *run);
 void NSP_NAME(best)(const struct nsp_run *run);
 void NSP_NAME(sample)(const struct nsp_run *run);
+void NSP_NAME(mark)(const struct nsp_run *run);
+void NSP_NAME(penalise)(const struct nsp_run *run);
 extern const struct qeff_nsp_kernels NSP_NAME(kernels);
 #endif
 

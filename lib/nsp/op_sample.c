@@ -64,7 +64,6 @@ void NSP_NAME(best)(const struct nsp_run *run)
 struct wish {
 	float temperature, top_p, min_p;
 	uint32_t top_k;
-	const float *random_numbers;
 };
 
 static struct wish wish_of(const struct nsp_run *run, uint32_t entry)
@@ -75,8 +74,6 @@ static struct wish wish_of(const struct nsp_run *run, uint32_t entry)
 		.temperature = ((const float *)nsp_at(run, op->in[1].at))[entry],
 		.top_p = ((const float *)nsp_at(run, op->in[3].at))[entry],
 		.min_p = ((const float *)nsp_at(run, op->u.sample.min_ps))[entry],
-		.random_numbers = (const float *)nsp_at(run, op->u.sample.random_numbers) +
-				  (uint64_t)entry * chosen,
 	};
 	int32_t top_k = ((const volatile int32_t *)nsp_at(run, op->in[2].at))[entry];
 
@@ -94,27 +91,49 @@ static float log_of(float x)
 	return nsp_log(vf_set(x))[0];
 }
 
-/* The number of the candidate that is drawn. @numbers: in order, as many as @wish.top_k. */
-static uint32_t draw(const struct qeff_nsp_sample_params *p, const struct wish *wish,
-		     const float *numbers)
+/* Candidates, one after the other from the last one on: their shares, and which of them stay. */
+struct lottery {
+	const struct wish *wish;
+	const float *numbers; /* in order, as many as @wish.top_k */
+	float largest, total;
+	float behind; /* the shares so far */
+};
+
+static struct lottery lottery_of(const struct wish *wish, const float *numbers)
 {
-	float largest = numbers[0] / wish->temperature, total = 0, behind = 0, most = 0;
+	struct lottery l = { wish, numbers, numbers[0] / wish->temperature, 0, 0 };
+
+	for (uint32_t i = wish->top_k; i--;) {
+		float x = exp_of(numbers[i] / wish->temperature - l.largest);
+
+		l.total += x == x ? x : 0;
+	}
+	return l;
+}
+
+/* Whether candidate @i, one before that of the last call, stays. */
+static bool stays(struct lottery *l, uint32_t i)
+{
+	float share = exp_of(l->numbers[i] / l->wish->temperature - l->largest) / l->total;
+
+	l->behind += share == share ? share : 0;
+	return !i || !(l->behind <= 1 - l->wish->top_p || share < l->wish->min_p * (1 / l->total));
+}
+
+/* The number of the candidate that is drawn. @random: for each candidate, from the last one on. */
+static uint32_t draw(const struct wish *wish, const float *numbers, uint32_t chosen,
+		     const float *random)
+{
+	struct lottery l = lottery_of(wish, numbers);
 	uint32_t taken = 0;
+	float most = 0;
 	bool any = false;
 
 	for (uint32_t i = wish->top_k; i--;) {
-		float x = exp_of(numbers[i] / wish->temperature - largest);
+		float drawn =
+			numbers[i] / wish->temperature - log_of(-log_of(random[chosen - 1 - i]));
 
-		total += x == x ? x : 0;
-	}
-	for (uint32_t i = wish->top_k; i--;) {
-		float x = numbers[i] / wish->temperature, share = exp_of(x - largest) / total;
-		float drawn = x - log_of(-log_of(wish->random_numbers[p->chosen - 1 - i]));
-
-		behind += share == share ? share : 0;
-		if (i && (behind <= 1 - wish->top_p || share < wish->min_p * (1 / total)))
-			continue;
-		if (drawn == drawn && (!any || drawn > most)) {
+		if (stays(&l, i) && drawn == drawn && (!any || drawn > most)) {
 			most = drawn;
 			taken = i;
 			any = true;
@@ -123,23 +142,59 @@ static uint32_t draw(const struct qeff_nsp_sample_params *p, const struct wish *
 	return taken;
 }
 
+/* How likely each of @width columns is drawn. @columns: of the candidates. */
+static void probabilities(struct wish wish, const float *numbers, const float *columns, float *out,
+			  uint32_t width)
+{
+	struct lottery l;
+	float total = 0;
+
+	if (wish.temperature == 0)
+		wish.temperature = 1;
+	l = lottery_of(&wish, numbers);
+	for (uint32_t c = 0; c < width; c++)
+		out[c] = 0;
+	for (int divide = 0; divide < 2; divide++) {
+		l.behind = 0;
+		for (uint32_t i = wish.top_k; i--;) {
+			float x = exp_of(numbers[i] / wish.temperature - l.largest);
+			float column = columns[i];
+
+			/* what BEST did not find has no column of its own */
+			if (!stays(&l, i) || x != x || !(column >= 0 && column < (float)width))
+				continue;
+			if (divide)
+				out[(uint32_t)column] = x / total;
+			else
+				total += x;
+		}
+	}
+}
+
 void NSP_NAME(sample)(const struct nsp_run *run)
 {
 	const struct qeff_nsp_sample_params *p = &run->op->u.sample;
+	bool wishes = run->op->in[1].at != QEFF_NSP_NONE;
 
 	for (uint32_t row = run->first; row < run->end; row++) {
 		const float *numbers = (const float *)nsp_in(run, &run->op->in[0], row);
-		uint32_t taken = 0;
+		uint32_t entry = run->instance->segment[row].source, taken = 0;
+		struct wish wish = { 0 };
 
-		if (run->op->in[1].at != QEFF_NSP_NONE) {
-			struct wish wish = wish_of(run, run->instance->segment[row].source);
-
-			if (wish.temperature != 0)
-				taken = draw(p, &wish, numbers);
+		if (wishes)
+			wish = wish_of(run, entry);
+		if (p->width) {
+			probabilities(wish, numbers, numbers + p->chosen,
+				      (float *)nsp_out(run, row), p->width);
+			continue;
 		}
+		if (wish.temperature != 0)
+			taken = draw(&wish, numbers, p->chosen,
+				     (const float *)nsp_at(run, p->random_numbers) +
+					     (uint64_t)entry * p->chosen);
 		*(float *)nsp_out(run, row) = numbers[p->chosen + taken];
 	}
 	run->counters->bytes += (uint64_t)(run->end - run->first) *
-				(8ull * p->chosen + 4 +
-				 (run->op->in[1].at != QEFF_NSP_NONE ? 4ull * p->chosen + 16 : 0));
+				(8ull * p->chosen + 4ull * (p->width ? p->width : 1) +
+				 (wishes ? 16ull + (p->width ? 0 : 4ull * p->chosen) : 0));
 }

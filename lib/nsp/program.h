@@ -22,7 +22,7 @@
 
 #define QEFF_NSP_MAGIC	       0x46455153u /* bytes "SQEF" */
 #define QEFF_NSP_VERSION_MAJOR 0 /* 1 once the format is stable; another major is refused */
-#define QEFF_NSP_VERSION_MINOR 4 /* a larger minor than the reader's is refused */
+#define QEFF_NSP_VERSION_MINOR 5 /* a larger minor than the reader's is refused */
 
 /* The exec-context major of packages that hold no Hexagon code: no firmware has it. */
 #define QEFF_NSP_EXEC_CONTEXT_MAJOR 0x5145
@@ -97,6 +97,9 @@ enum qeff_nsp_code {
 	QEFF_NSP_SORT = 17,
 	QEFF_NSP_BEST = 18,
 	QEFF_NSP_SAMPLE = 19,
+	QEFF_NSP_MARK = 20,
+	QEFF_NSP_PENALISE = 21,
+	QEFF_NSP_CODES,
 };
 
 /* Functions of one number, for epilogues and pointwise expressions. */
@@ -468,12 +471,45 @@ struct qeff_nsp_best_params {
  * behind come to at most 1 - top_p, and those with p < min_p * the largest p; the first stays. The
  * largest number - log(-log(u)) is taken, of equals the last; u of the last candidate is the first
  * random number.
+ *
+ * With @width, out is f32 [@width] instead: in each column the probability that it is drawn (with
+ * temperature 0 as with 1); there are no random numbers.
  */
 struct qeff_nsp_sample_params {
 	uint32_t chosen;
-	uint32_t reserved;
+	uint32_t width;
 	uint64_t min_ps; /* NONE without in[1] */
 	uint64_t random_numbers;
+};
+
+/*
+ * MARK: flags of which tokens a text has: rows are segments; row slot(row) of @flags, BOOL
+ * [slots, @width] without gaps in retained state. Where the segment's first token has position 0,
+ * the row is cleared. Then the flags of the segment's tokens are set: in[0] i64 [batch, seq],
+ * stride seq * 8, read at the tokens' source positions; what is no column sets none. With @decode
+ * nothing is set if seq is more than 1.
+ */
+struct qeff_nsp_mark_params {
+	struct qeff_nsp_state flags; /* one position */
+	uint32_t width;
+	uint8_t decode;
+	uint8_t reserved[3];
+};
+
+/*
+ * PENALISE: rows are segments: out[row] from in[0][row], f32 [@width]: where @masks, BOOL [batch,
+ * @width] or NONE, has 0 for the row's batch entry, the number becomes QEFF_NSP_MASKED; where
+ * @repetition has a flag of the row's slot, it is divided by in[1] if it is more than 0, else
+ * multiplied by it; where @presence has one, in[2] is taken off. in[1], in[2]: f32 [batch], dense.
+ * out may be in[0]. Tiles cover ranges of columns.
+ */
+#define QEFF_NSP_MASKED -65504.0f
+struct qeff_nsp_penalise_params {
+	struct qeff_nsp_state repetition; /* as of MARK */
+	struct qeff_nsp_state presence;
+	uint64_t masks;
+	uint32_t width;
+	uint32_t reserved;
 };
 
 /**
@@ -509,6 +545,8 @@ struct qeff_nsp_op {
 		struct qeff_nsp_mix_params mix;
 		struct qeff_nsp_best_params best;
 		struct qeff_nsp_sample_params sample;
+		struct qeff_nsp_mark_params mark;
+		struct qeff_nsp_penalise_params penalise;
 		struct qeff_nsp_nest_params nest;
 		struct qeff_nsp_pick_params pick; /* PUT, too */
 		struct qeff_nsp_sort_params sort;
@@ -520,7 +558,7 @@ struct qeff_nsp_op {
  * struct qeff_nsp_tile - the part of an operation that one NSP does
  * @op: index of the operation
  * @begin, @end: range of outputs (MATMUL), table entries (GATHER), heads (ROPE, SCATTER,
- *ATTENTION); 0 and 0 for the others, which take whole rows
+ *ATTENTION), parts (BEST), columns (PENALISE); 0 and 0 for the others, which take whole rows
  * @row_part, @row_parts: rows [live * part / parts, live * (part + 1) / parts) of the rows alive in
  *			  this inference; 0 of 1 is all
  * @data: reference of the packed weights of this range, or QEFF_NSP_NONE

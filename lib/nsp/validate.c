@@ -211,7 +211,7 @@ static bool check_wishes(const struct nsp_check *check, const struct qeff_nsp_op
 	const uint64_t at[] = { op->in[1].at, op->in[2].at, op->in[3].at, p->min_ps,
 				p->random_numbers };
 
-	for (int i = 0; i < 5 && op->in[1].at != QEFF_NSP_NONE; i++) {
+	for (int i = 0; i < 5 && at[i] != QEFF_NSP_NONE; i++) {
 		REQUIRE(at[i] % 4 == 0, "tile: what a draw needs is not aligned", at[i], 4);
 		if (!qeff_nsp_check_range(check, what, at[i],
 					  (i < 4 ? 4ull : 4ull * p->chosen) * spec->batch, false))
@@ -256,6 +256,13 @@ static bool check_use(const struct nsp_check *check, const struct qeff_nsp_op *o
 		return op->u.gather.from_position || check_token_input(check, &op->in[0], spec);
 	case QEFF_NSP_SAMPLE:
 		return check_wishes(check, op, spec);
+	case QEFF_NSP_MARK:
+		REQUIRE(op->u.mark.flags.slots >= spec->slots,
+			"tile: the flags have fewer slots than the specialisation",
+			op->u.mark.flags.slots, spec->slots);
+		return check_token_input(check, &op->in[0], spec);
+	case QEFF_NSP_PENALISE:
+		return qeff_nsp_check_penalties(check, op, spec);
 	case QEFF_NSP_ROPE:
 		REQUIRE(op->u.rope.positions >= spec->positions,
 			"tile: the rotary tables have fewer entries than there are positions",
@@ -315,6 +322,9 @@ static bool check_part(const struct nsp_check *check, const struct qeff_nsp_tile
 		break;
 	case QEFF_NSP_BEST:
 		count = op->u.best.parts;
+		break;
+	case QEFF_NSP_PENALISE:
+		count = op->u.penalise.width;
 		break;
 	case QEFF_NSP_SCATTER:
 		count = op->u.scatter.heads;

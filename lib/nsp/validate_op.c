@@ -12,6 +12,7 @@
 	} while (0)
 
 #define TYPE(type) (1u << (type))
+#define STATES	   (FLOATS | TYPE(QEFF_NSP_MXINT8))
 #define FLOATS	   (TYPE(QEFF_NSP_F32) | TYPE(QEFF_NSP_F16) | TYPE(QEFF_NSP_BF16))
 
 static bool overlap(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes)
@@ -70,9 +71,8 @@ static bool zero(const uint8_t *bytes, uint32_t count)
 	return true;
 }
 
-/* Which operand types an operation takes; 0: the operand must not be there. */
-static bool check_types(const struct nsp_check *check, const struct qeff_nsp_op *op,
-			const uint32_t in[4], uint32_t required, uint32_t out)
+bool qeff_nsp_check_types(const struct nsp_check *check, const struct qeff_nsp_op *op,
+			  const uint32_t in[4], uint32_t required, uint32_t out)
 {
 	for (int i = 0; i < 5; i++) {
 		const struct qeff_nsp_operand *operand = i < 4 ? &op->in[i] : &op->out;
@@ -137,15 +137,15 @@ static bool check_vector(const struct nsp_check *check, const struct qeff_nsp_op
 	return check_in(check, op, i, 1, width);
 }
 
-static bool check_state(const struct nsp_check *check, const struct qeff_nsp_state *s,
-			uint64_t heads, uint64_t dim, bool written)
+bool qeff_nsp_check_state(const struct nsp_check *check, const struct qeff_nsp_state *s,
+			  uint64_t heads, uint64_t dim, uint32_t types, bool written)
 {
 	const struct qeff_nsp_header *h = check->program->header;
 	uint64_t size, row, bytes = 0, part;
 
-	REQUIRE((s->type <= QEFF_NSP_BF16 || s->type == QEFF_NSP_MXINT8) &&
+	REQUIRE(s->type < QEFF_NSP_TYPES && (types >> s->type & 1) &&
 			zero(s->reserved, sizeof(s->reserved)),
-		"operation: type of a state", s->type, QEFF_NSP_BF16);
+		"operation: type of a state", s->type, types);
 	size = nsp_type_bytes(s->type);
 	row = nsp_row_bytes(s->type, dim);
 	REQUIRE(s->slots && s->positions, "operation: a state without slots or positions", 0, 1);
@@ -184,7 +184,7 @@ static bool check_rows(const struct nsp_check *check, const struct qeff_nsp_op *
 		"operation: parameters of ROWS", p->from_mask, 2);
 	REQUIRE(op->in[1].at == QEFF_NSP_NONE || QEFF_NSP_REF_OFFSET(op->in[1].at) % 8 == 0,
 		"operation: an operand is not aligned to its elements", op->in[1].at, 8);
-	return check_types(check, op, in, 1, 0);
+	return qeff_nsp_check_types(check, op, in, 1, 0);
 }
 
 static bool check_gather(const struct nsp_check *check, const struct qeff_nsp_op *op)
@@ -198,7 +198,7 @@ static bool check_gather(const struct nsp_check *check, const struct qeff_nsp_op
 			p->entries,
 		"operation: parameters of GATHER", p->from_position, 3);
 	if (!check_domain(check, op, QEFF_NSP_ROWS_TOKENS) ||
-	    !check_types(check, op, in, p->packed ? required & 1 : required, FLOATS) ||
+	    !qeff_nsp_check_types(check, op, in, p->packed ? required & 1 : required, FLOATS) ||
 	    !check_out(check, op, op->rows, p->width))
 		return false;
 	/* A packed table has a type and no place of its own: its panels come with the tiles. */
@@ -231,7 +231,7 @@ static bool check_matmul(const struct nsp_check *check, const struct qeff_nsp_op
 	const struct qeff_nsp_matmul_params *p = &op->u.matmul;
 	const uint32_t in[4] = { FLOATS, TYPE(QEFF_NSP_F32), FLOATS, FLOATS };
 
-	if (!check_product(check, p) || !check_types(check, op, in, 1, FLOATS) ||
+	if (!check_product(check, p) || !qeff_nsp_check_types(check, op, in, 1, FLOATS) ||
 	    !check_in(check, op, 0, op->rows, p->inputs) ||
 	    !check_out(check, op, op->rows, p->outputs) || !check_vector(check, op, 1, p->outputs))
 		return false;
@@ -253,7 +253,7 @@ static bool check_norm(const struct nsp_check *check, const struct qeff_nsp_op *
 
 	REQUIRE(p->kind <= QEFF_NSP_NORM_L2 && zero(p->reserved, sizeof(p->reserved)),
 		"operation: kind of NORM", p->kind, QEFF_NSP_NORM_L2);
-	return check_types(check, op, in, 1, FLOATS) && check_width(check, p->width) &&
+	return qeff_nsp_check_types(check, op, in, 1, FLOATS) && check_width(check, p->width) &&
 	       check_in(check, op, 0, op->rows, width) && check_out(check, op, op->rows, width) &&
 	       check_vector(check, op, 1, p->width) && check_vector(check, op, 2, p->width) &&
 	       check_in_place(check, op, 0);
@@ -265,7 +265,8 @@ static bool check_pointwise(const struct nsp_check *check, const struct qeff_nsp
 	const uint32_t in[4] = { FLOATS, FLOATS, FLOATS, FLOATS };
 
 	REQUIRE(p->instructions, "operation: its instructions", 0, 1);
-	if (!check_types(check, op, in, 0, FLOATS) || !check_out(check, op, op->rows, p->width))
+	if (!qeff_nsp_check_types(check, op, in, 0, FLOATS) ||
+	    !check_out(check, op, op->rows, p->width))
 		return false;
 	for (int i = 0; i < 4; i++)
 		if (op->in[i].at != QEFF_NSP_NONE &&
@@ -286,7 +287,7 @@ static bool check_rope(const struct nsp_check *check, const struct qeff_nsp_op *
 	REQUIRE(p->rotary && p->rotary % 2 == 0 && p->rotary <= p->head_dim,
 		"operation: rotary columns", p->rotary, p->head_dim);
 	if (!check_domain(check, op, QEFF_NSP_ROWS_TOKENS) ||
-	    !check_types(check, op, in, 7, FLOATS))
+	    !qeff_nsp_check_types(check, op, in, 7, FLOATS))
 		return false;
 	for (int i = 1; i < 3; i++)
 		REQUIRE(QEFF_NSP_REF_SPACE(op->in[i].at) == QEFF_NSP_CONST,
@@ -301,10 +302,11 @@ static bool check_scatter(const struct nsp_check *check, const struct qeff_nsp_o
 	const struct qeff_nsp_scatter_params *p = &op->u.scatter;
 	const uint32_t in[4] = { FLOATS, 0, 0, 0 };
 
-	return check_domain(check, op, QEFF_NSP_ROWS_TOKENS) && check_types(check, op, in, 1, 0) &&
-	       check_width(check, p->heads) && check_width(check, p->dim) &&
+	return check_domain(check, op, QEFF_NSP_ROWS_TOKENS) &&
+	       qeff_nsp_check_types(check, op, in, 1, 0) && check_width(check, p->heads) &&
+	       check_width(check, p->dim) &&
 	       check_in(check, op, 0, op->rows, (uint64_t)p->heads * p->dim) &&
-	       check_state(check, &p->state, p->heads, p->dim, true);
+	       qeff_nsp_check_state(check, &p->state, p->heads, p->dim, STATES, true);
 }
 
 /* f32 numbers in the constants, or nothing if @optional. */
@@ -366,7 +368,7 @@ static bool check_attention(const struct nsp_check *check, const struct qeff_nsp
 	REQUIRE(p->kv_heads && p->heads && p->heads % p->kv_heads == 0,
 		"operation: heads are no multiple of KV heads", p->heads, p->kv_heads);
 	if (!check_domain(check, op, QEFF_NSP_ROWS_TOKENS) ||
-	    !check_types(check, op, in, p->from_state ? 1 : 7, FLOATS) ||
+	    !qeff_nsp_check_types(check, op, in, p->from_state ? 1 : 7, FLOATS) ||
 	    !check_width(check, p->heads) || !check_width(check, p->head_dim) ||
 	    !check_width(check, p->value_dim) ||
 	    !check_in(check, op, 0, op->rows, (uint64_t)p->heads * p->head_dim) ||
@@ -375,8 +377,10 @@ static bool check_attention(const struct nsp_check *check, const struct qeff_nsp
 	    (p->sinks && !check_numbers(check, p->sinks, 1, p->heads, false)))
 		return false;
 	if (p->from_state)
-		return check_state(check, &p->key, p->kv_heads, p->head_dim, false) &&
-		       check_state(check, &p->value, p->kv_heads, p->value_dim, false);
+		return qeff_nsp_check_state(check, &p->key, p->kv_heads, p->head_dim, STATES,
+					    false) &&
+		       qeff_nsp_check_state(check, &p->value, p->kv_heads, p->value_dim, STATES,
+					    false);
 	return check_in(check, op, 1, op->rows, (uint64_t)p->kv_heads * p->head_dim) &&
 	       check_in(check, op, 2, op->rows, (uint64_t)p->kv_heads * p->value_dim) &&
 	       check_relative(check, op);
@@ -391,7 +395,8 @@ static bool check_reduce(const struct nsp_check *check, const struct qeff_nsp_op
 		"operation: kind of REDUCE", p->kind, QEFF_NSP_REDUCE_SUM);
 	/* in[0] has rows of tokens: its extent is checked with each specialisation. */
 	return check_domain(check, op, QEFF_NSP_ROWS_SEGMENTS) &&
-	       check_types(check, op, in, 1, FLOATS) && check_out(check, op, op->rows, p->width);
+	       qeff_nsp_check_types(check, op, in, 1, FLOATS) &&
+	       check_out(check, op, op->rows, p->width);
 }
 
 static bool check_copy(const struct nsp_check *check, const struct qeff_nsp_op *op)
@@ -402,7 +407,7 @@ static bool check_copy(const struct nsp_check *check, const struct qeff_nsp_op *
 
 	REQUIRE(p->out_rows >= 1 && p->out_rows <= QEFF_NSP_MAX_ROWS, "operation: rows of COPY",
 		p->out_rows, QEFF_NSP_MAX_ROWS);
-	if (!check_types(check, op, in, 1, any))
+	if (!qeff_nsp_check_types(check, op, in, 1, any))
 		return false;
 	REQUIRE(op->in[0].type == op->out.type ||
 			((FLOATS >> op->in[0].type & 1) &&
@@ -435,7 +440,7 @@ static bool check_route(const struct nsp_check *check, const struct qeff_nsp_op 
 	REQUIRE(p->all <= 1 && zero(p->reserved, sizeof(p->reserved)),
 		"operation: parameters of ROUTE", p->all, 1);
 	return check_chosen(check, p->chosen, p->experts) &&
-	       check_types(check, op, in, 1, TYPE(QEFF_NSP_F32)) &&
+	       qeff_nsp_check_types(check, op, in, 1, TYPE(QEFF_NSP_F32)) &&
 	       check_in(check, op, 0, op->rows, p->experts) &&
 	       check_out(check, op, op->rows, 2ull * p->chosen) && check_apart(check, op, 0);
 }
@@ -449,7 +454,7 @@ static bool check_experts(const struct nsp_check *check, const struct qeff_nsp_o
 	REQUIRE(p->shared <= 1 && zero(p->reserved, sizeof(p->reserved)),
 		"operation: parameters of EXPERTS", p->shared, 1);
 	if (!check_chosen(check, p->chosen, p->experts) || !check_product(check, &p->matmul) ||
-	    !check_types(check, op, in, 1 | 1 << 3, FLOATS) ||
+	    !qeff_nsp_check_types(check, op, in, 1 | 1 << 3, FLOATS) ||
 	    !check_in(check, op, 0, op->rows, (p->shared ? 1ull : p->chosen) * p->matmul.inputs) ||
 	    !check_in(check, op, 3, op->rows, 2ull * p->chosen) ||
 	    !check_out(check, op, op->rows, wide) || !check_apart(check, op, 0) ||
@@ -470,8 +475,8 @@ static bool check_mix(const struct nsp_check *check, const struct qeff_nsp_op *o
 	const struct qeff_nsp_mix_params *p = &op->u.mix;
 	const uint32_t in[4] = { FLOATS, FLOATS, FLOATS, 0 };
 
-	return check_chosen(check, p->chosen, p->chosen) && check_types(check, op, in, 3, FLOATS) &&
-	       check_width(check, p->width) &&
+	return check_chosen(check, p->chosen, p->chosen) &&
+	       qeff_nsp_check_types(check, op, in, 3, FLOATS) && check_width(check, p->width) &&
 	       check_in(check, op, 0, op->rows, (uint64_t)p->chosen * p->width) &&
 	       check_in(check, op, 1, op->rows, 2ull * p->chosen) &&
 	       check_out(check, op, op->rows, p->width) && check_apart(check, op, 0) &&
@@ -489,7 +494,7 @@ static bool check_best(const struct nsp_check *check, const struct qeff_nsp_op *
 		"operation: parameters of BEST", p->numbered, 1);
 	REQUIRE(p->parts && p->parts <= p->width, "operation: parts of a row", p->parts, p->width);
 	return check_width(check, p->width) && check_width(check, p->chosen) &&
-	       check_types(check, op, in, 1, TYPE(QEFF_NSP_F32)) &&
+	       qeff_nsp_check_types(check, op, in, 1, TYPE(QEFF_NSP_F32)) &&
 	       check_in(check, op, 0, op->rows, (p->numbered + 1ull) * p->width) &&
 	       check_out(check, op, op->rows, 2ull * p->parts * p->chosen) &&
 	       check_apart(check, op, 0);
@@ -502,18 +507,17 @@ static bool check_sample(const struct nsp_check *check, const struct qeff_nsp_op
 	const uint32_t in[4] = { f32, f32, TYPE(QEFF_NSP_I32), f32 };
 	bool wishes = op->in[1].at != QEFF_NSP_NONE;
 
-	REQUIRE(!p->reserved, "operation: parameters of SAMPLE", p->reserved, 0);
 	/* What belongs to batch entries: its extent is checked with each specialisation. */
 	for (int i = 2; i < 4; i++)
 		REQUIRE(wishes == (op->in[i].at != QEFF_NSP_NONE),
 			"operation: some of what a draw needs, but not all", i, 0);
-	REQUIRE(wishes == (p->min_ps != QEFF_NSP_NONE) &&
-			wishes == (p->random_numbers != QEFF_NSP_NONE),
+	REQUIRE(wishes == (p->min_ps != QEFF_NSP_NONE) && (wishes || !p->width) &&
+			(wishes && !p->width) == (p->random_numbers != QEFF_NSP_NONE),
 		"operation: some of what a draw needs, but not all", p->min_ps, QEFF_NSP_NONE);
 	return check_domain(check, op, QEFF_NSP_ROWS_SEGMENTS) && check_width(check, p->chosen) &&
-	       check_types(check, op, in, 1, f32) &&
+	       qeff_nsp_check_types(check, op, in, 1, f32) &&
 	       check_in(check, op, 0, op->rows, 2ull * p->chosen) &&
-	       check_out(check, op, op->rows, 1) && check_apart(check, op, 0);
+	       check_out(check, op, op->rows, p->width ? p->width : 1) && check_apart(check, op, 0);
 }
 
 static bool check_params(const struct nsp_check *check, const struct qeff_nsp_op *op)
@@ -554,8 +558,13 @@ static bool check_params(const struct nsp_check *check, const struct qeff_nsp_op
 		return check_best(check, op);
 	case QEFF_NSP_SAMPLE:
 		return check_sample(check, op);
+	case QEFF_NSP_MARK:
+		return qeff_nsp_check_mark(check, op);
+	case QEFF_NSP_PENALISE:
+		return qeff_nsp_check_penalise(check, op);
 	default:
-		return qeff_nsp_refuse(check, "operation: no such code", op->code, QEFF_NSP_SAMPLE);
+		return qeff_nsp_refuse(check, "operation: no such code", op->code,
+				       QEFF_NSP_CODES - 1);
 	}
 }
 

@@ -14,6 +14,7 @@
 #include "text/settings.h"
 #include "text/steps.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -26,6 +27,7 @@ struct qeff_generator {
 	struct qeff_steps steps;
 	struct qeff_generator_limits limits;
 	struct qeff_candidate *candidates;
+	float *penalised; /* logits less penalties */
 };
 
 /* Guesses in a step, and the length of what must stand before them. */
@@ -39,7 +41,8 @@ struct row {
 	struct qeff_prompt prompt;
 	struct qeff_random random;
 	uint32_t adapter;
-	size_t done; /* prompt tokens in the cache */
+	uint8_t *seen; /* tokens of the text, where penalties are the host's business */
+	size_t done;   /* prompt tokens in the cache */
 	size_t capacity;
 	/* the last new token, not in the cache yet, and guesses at what follows it */
 	uint32_t next[1 + MAX_GUESSES];
@@ -93,7 +96,8 @@ int qeff_generator_open(struct qeff_session *session, struct qeff_generator **ge
 		ret = qeff_settings_tokenizer(qeff_session_qpc(session), &g->tokenizer, err);
 	if (!ret) {
 		g->candidates = calloc(g->limits.vocabulary + 1u, sizeof(*g->candidates));
-		if (!g->candidates)
+		g->penalised = calloc(g->limits.vocabulary + 1u, sizeof(*g->penalised));
+		if (!g->candidates || !g->penalised)
 			ret = qeff_error_set(err, -ENOMEM, "out of memory");
 	}
 	if (ret)
@@ -111,6 +115,7 @@ void qeff_generator_close(struct qeff_generator *g)
 	qeff_steps_close(&g->steps);
 	qeff_names_free(&g->adapters);
 	free(g->candidates);
+	free(g->penalised);
 	free(g);
 }
 
@@ -179,6 +184,24 @@ static uint32_t entries(const struct qeff_generator *g)
 	return most ? most : UINT32_MAX;
 }
 
+/* The row's next token from its @logits. */
+static uint32_t choose(struct run *r, struct row *row, const float *logits)
+{
+	struct qeff_generator *g = r->g;
+	const struct qeff_draw *draw = &g->steps.draw;
+	uint32_t count = g->limits.vocabulary, id;
+
+	if (row->seen) {
+		qeff_penalise(g->penalised, logits, row->seen, count, draw);
+		logits = g->penalised;
+	}
+	id = draw->temperature > 0 ? qeff_sample(logits, count, g->candidates, draw, &row->random)
+				   : qeff_sample_greedy(logits, count);
+	if (row->seen)
+		row->seen[id] |= QEFF_SEEN_TEXT | QEFF_SEEN_OUTPUT;
+	return id;
+}
+
 /* Takes the row's next token, the card's or one from its logits, and sees whether the row has
  * ended. */
 static int take_token(struct run *r, struct row *row, const struct qeff_logits *from,
@@ -205,10 +228,7 @@ static int take_token(struct run *r, struct row *row, const struct qeff_logits *
 	if (!logits && (uint64_t)from->tokens[sequence] >= entries(g))
 		return qeff_error_set(r->err, -EINVAL, "the card chose token %lld of %u",
 				      (long long)from->tokens[sequence], entries(g));
-	id = !logits		  ? (uint32_t)from->tokens[sequence]
-	     : o->temperature > 0 ? qeff_sample(logits, g->limits.vocabulary, g->candidates,
-						o->temperature, o->top_k, o->top_p, &row->random)
-				  : qeff_sample_greedy(logits, g->limits.vocabulary);
+	id = logits ? choose(r, row, logits) : (uint32_t)from->tokens[sequence];
 	out->ids[out->count++] = row->next[0] = id;
 	if (out->count == 1)
 		out->first_token_s = now() - r->start;
@@ -341,6 +361,7 @@ static int decode(struct run *r)
 		r->columns[i].position = row->prompt.count + row->out->count - 1;
 		r->columns[i].adapter = row->adapter;
 		r->columns[i].random = &row->random;
+		r->columns[i].output = true;
 	}
 	ret = qeff_steps_run(&r->g->steps, batch, r->columns, true, &logits, r->err);
 	for (uint32_t i = 0; !ret && i < batch; i++) {
@@ -442,6 +463,14 @@ static int start_row(struct run *r, size_t index, const struct qeff_prompt *prom
 	qeff_random_seed(&row->random, r->options.seed + index);
 	row->adapter = r->options.adapters ? r->options.adapters[index] : 0;
 	ret = check_prompt(r, index);
+	if (!ret && !r->g->steps.candidates && qeff_draw_penalises(&r->g->steps.draw)) {
+		row->seen = calloc(r->g->limits.vocabulary, 1);
+		if (!row->seen)
+			return qeff_error_set(r->err, -ENOMEM, "out of memory");
+		for (size_t i = 0; i < prompt->count; i++)
+			if (prompt->ids[i] < r->g->limits.vocabulary)
+				row->seen[prompt->ids[i]] = QEFF_SEEN_TEXT;
+	}
 	if (!ret && r->g->tokenizer)
 		ret = qeff_token_stream_new(r->g->tokenizer, true, &row->stream, r->err);
 	return ret;
@@ -462,6 +491,35 @@ static int finish_row(struct run *r, struct row *row)
 	return ret;
 }
 
+/* How tokens are chosen, unless the package cannot. */
+static int settle_draw(struct qeff_generator *g, const struct qeff_generate_options *o,
+		       struct qeff_error *err)
+{
+	struct qeff_draw *draw = &g->steps.draw;
+
+	*draw = (struct qeff_draw){
+		.temperature = o->temperature,
+		.top_p = o->top_p,
+		.min_p = o->min_p,
+		.top_k = o->top_k,
+		.repetition = o->repetition_penalty == 0 ? 1 : o->repetition_penalty,
+		.presence = o->presence_penalty,
+	};
+	if (!(draw->repetition > 0) || !isfinite(draw->repetition) || !isfinite(draw->presence))
+		return qeff_error_set(err, -EINVAL,
+				      "a repetition penalty is a number above 0, a presence "
+				      "penalty any number");
+	if (draw->temperature > 0 && g->steps.candidates == 1)
+		return qeff_error_set(err, -EINVAL,
+				      "%s takes the likeliest token on the card and cannot draw",
+				      qeff_qpc_path(qeff_session_qpc(g->session)));
+	if (qeff_draw_penalises(draw) && g->steps.candidates && !g->steps.penalises)
+		return qeff_error_set(err, -EINVAL,
+				      "%s chooses tokens on the card, without penalties",
+				      qeff_qpc_path(qeff_session_qpc(g->session)));
+	return 0;
+}
+
 int qeff_generate(struct qeff_generator *g, const struct qeff_prompt *prompts, size_t num_prompts,
 		  const struct qeff_generate_options *options, struct qeff_generation *generations,
 		  struct qeff_error *err)
@@ -477,13 +535,9 @@ int qeff_generate(struct qeff_generator *g, const struct qeff_prompt *prompts, s
 				      num_prompts, g->limits.batch_size);
 	if (options)
 		r.options = *options;
-	if (r.options.temperature > 0 && g->steps.candidates == 1)
-		return qeff_error_set(err, -EINVAL,
-				      "%s takes the likeliest token on the card and cannot draw",
-				      qeff_qpc_path(qeff_session_qpc(g->session)));
-	g->steps.draw = (struct qeff_draw){ .temperature = r.options.temperature,
-					    .top_p = r.options.top_p,
-					    .top_k = r.options.top_k };
+	ret = settle_draw(g, &r.options, err);
+	if (ret)
+		return ret;
 	r.rows = calloc(num_prompts, sizeof(*r.rows));
 	r.places = calloc(g->limits.batch_size, sizeof(struct row *));
 	r.columns = calloc(g->limits.batch_size, sizeof(*r.columns));
@@ -499,6 +553,7 @@ int qeff_generate(struct qeff_generator *g, const struct qeff_prompt *prompts, s
 		if (!ret)
 			ret = finish_row(&r, &r.rows[i]);
 		qeff_token_stream_free(r.rows[i].stream);
+		free(r.rows[i].seen);
 	}
 	for (size_t i = 0; ret && i < num_prompts; i++)
 		qeff_generation_free(&generations[i]);

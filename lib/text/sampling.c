@@ -107,14 +107,48 @@ static size_t nucleus(struct qeff_candidate *c, size_t count, double largest, do
 	}
 }
 
-uint32_t qeff_sample(const float *logits, uint32_t count, struct qeff_candidate *candidates,
-		     float temperature, uint32_t top_k, float top_p, struct qeff_random *random)
+void qeff_penalise(float *to, const float *logits, const uint8_t *seen, uint32_t count,
+		   const struct qeff_draw *draw)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		float x = logits[i];
+
+		if (seen[i] & QEFF_SEEN_TEXT)
+			x = x > 0 ? x / draw->repetition : x * draw->repetition;
+		if (seen[i] & QEFF_SEEN_OUTPUT)
+			x -= draw->presence;
+		to[i] = x;
+	}
+}
+
+static double sum_of(const struct qeff_candidate *c, size_t count, double largest)
+{
+	double total = 0;
+
+	for (size_t i = 0; i < count; i++)
+		total += exp(c[i].logit - largest);
+	return total;
+}
+
+/* Those that are @min_p times as likely as the likeliest, in their order. */
+static size_t likely_enough(struct qeff_candidate *c, size_t count, double largest, float min_p)
 {
 	size_t kept = 0;
-	double largest, total = 0, at;
+
+	for (size_t i = 0; i < count; i++)
+		if (exp(c[i].logit - largest) >= min_p || c[i].logit == largest)
+			c[kept++] = c[i];
+	return kept;
+}
+
+uint32_t qeff_sample(const float *logits, uint32_t count, struct qeff_candidate *candidates,
+		     const struct qeff_draw *draw, struct qeff_random *random)
+{
+	size_t kept = 0, top_k = draw->top_k;
+	double largest, total, at;
 
 	for (uint32_t i = 0; i < count; i++) {
-		float logit = logits[i] / temperature;
+		float logit = logits[i] / draw->temperature;
 
 		if (!isnan(logit))
 			candidates[kept++] = (struct qeff_candidate){ logit, i };
@@ -130,16 +164,17 @@ uint32_t qeff_sample(const float *logits, uint32_t count, struct qeff_candidate 
 		largest = candidates[i].logit > largest ? candidates[i].logit : largest;
 	if (!isfinite(largest))
 		return qeff_sample_greedy(logits, count);
-	for (size_t i = 0; i < kept; i++)
-		total += exp(candidates[i].logit - largest);
-	if (top_p > 0 && top_p < 1) {
-		kept = nucleus(candidates, kept, largest, total, top_p);
-		total = 0;
-		for (size_t i = 0; i < kept; i++)
-			total += exp(candidates[i].logit - largest);
+	total = sum_of(candidates, kept, largest);
+	if (draw->top_p > 0 && draw->top_p < 1) {
+		kept = nucleus(candidates, kept, largest, total, draw->top_p);
+		total = sum_of(candidates, kept, largest);
 	} else if (top_k) {
 		/* so that the draw does not depend on how the selection left them */
 		qsort(candidates, kept, sizeof(*candidates), by_logit);
+	}
+	if (draw->min_p > 0) {
+		kept = likely_enough(candidates, kept, largest, draw->min_p);
+		total = sum_of(candidates, kept, largest);
 	}
 	at = qeff_random_unit(random) * total;
 	for (size_t i = 0; i < kept; i++) {

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int lacks(const struct qeff_steps *s, const char *what, struct qeff_error *err)
 {
@@ -35,12 +36,16 @@ static bool is_matrix(const struct qeff_shape *shape, uint32_t rows, uint32_t co
 static void find_sampler(struct qeff_steps *s)
 {
 	const struct qeff_shape *random = shape_of(s, "random_numbers", false, 0);
+	const struct qeff_shape *masks = shape_of(s, "token_bitmasks", false, 0);
 
 	if (!shape_of(s, "next_tokens", true, 0))
 		return;
 	s->candidates = 1;
 	if (random && random->num_dims == 2 && random->dims[1] > 1)
 		s->candidates = (uint32_t)random->dims[1];
+	s->penalises = s->candidates > 1 && shape_of(s, "repetition_penalties", false, 0);
+	if (masks && masks->num_dims == 2 && masks->dims[1] > 0)
+		s->masks = (uint32_t)masks->dims[1];
 }
 
 /* The output of specialisation @i that tokens come from, checked. */
@@ -234,6 +239,40 @@ static int shape_inputs(struct qeff_steps *s, const struct qeff_step *step, stru
 	return rc;
 }
 
+/* What the card takes off the logits of tokens that the texts have, and which tokens are possible:
+ * all. */
+static int penalty_inputs(struct qeff_steps *s, const struct qeff_step *step,
+			  const struct qeff_columns *columns, struct qeff_error *err)
+{
+	void *factors, *less, *masks;
+	int64_t *accepted;
+	int rc = qeff_input_matrix(s->session, "repetition_penalties", QEFF_TYPE_F32, step->batch,
+				   1, &factors, err);
+
+	if (!rc)
+		rc = qeff_input_matrix(s->session, "presence_penalties", QEFF_TYPE_F32, step->batch,
+				       1, &less, err);
+	if (!rc)
+		rc = qeff_input_ids(s->session, "last_accepted_output_tokens", step->batch,
+				    step->tokens, &accepted, err);
+	if (!rc && s->masks) {
+		rc = qeff_input_matrix(s->session, "token_bitmasks", QEFF_TYPE_I8, step->batch,
+				       s->masks, &masks, err);
+		if (!rc)
+			memset(masks, 1, (size_t)step->batch * s->masks);
+	}
+	for (size_t row = 0; !rc && row < step->batch; row++) {
+		const struct qeff_columns *c = &columns[row];
+
+		((float *)factors)[row] = s->draw.repetition;
+		((float *)less)[row] = s->draw.presence;
+		for (size_t i = 0; i < step->tokens; i++)
+			accepted[row * step->tokens + i] =
+				c->output && i < c->count ? (int64_t)c->ids[i] : -1;
+	}
+	return rc;
+}
+
 /* How each sequence draws; a draw for each candidate. */
 static int draw_inputs(struct qeff_steps *s, const struct qeff_step *step,
 		       const struct qeff_columns *columns, struct qeff_error *err)
@@ -262,7 +301,7 @@ static int draw_inputs(struct qeff_steps *s, const struct qeff_step *step,
 		((float *)data[0])[row] = s->draw.temperature;
 		((float *)data[1])[row] =
 			s->draw.top_p > 0 && s->draw.top_p < 1 ? s->draw.top_p : 1;
-		((float *)data[2])[row] = 0;
+		((float *)data[2])[row] = s->draw.min_p;
 		((int32_t *)data[3])[row] = (int32_t)s->draw.top_k;
 		/* nobody wants 0 or 1 out of rounding */
 		for (uint32_t i = 0; i < s->candidates; i++)
@@ -375,6 +414,8 @@ int qeff_steps_run(struct qeff_steps *s, uint32_t batch, const struct qeff_colum
 		rc = shape_inputs(s, step, err);
 	if (!rc && s->candidates > 1)
 		rc = draw_inputs(s, step, columns, err);
+	if (!rc && s->penalises)
+		rc = penalty_inputs(s, step, columns, err);
 	if (!rc)
 		rc = logits ? qeff_session_run(s->session, err)
 			    : qeff_session_advance(s->session, err);

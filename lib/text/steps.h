@@ -17,12 +17,6 @@ struct qeff_step {
 	uint32_t batch, tokens, keep, context;
 };
 
-/* How the card draws, where it does. */
-struct qeff_draw {
-	float temperature, top_p;
-	uint32_t top_k;
-};
-
 /**
  * struct qeff_steps - what a package can do in one inference
  * @step: its specialisations
@@ -36,6 +30,8 @@ struct qeff_draw {
  *	     slot i
  * @candidates: the card chooses tokens: it draws among so many; 1: it takes the likeliest; 0: it
  *		gives logits
+ * @penalises: and knows which tokens a text has
+ * @masks: with so many bytes for each sequence that say which tokens are possible, or 0
  * @draw: how
  * @by_adapter: a step says which LoRA adapters its sequences have
  */
@@ -48,6 +44,8 @@ struct qeff_steps {
 	uint32_t context, slots, vocabulary;
 	bool by_slot, by_adapter;
 	uint32_t candidates;
+	bool penalises;
+	uint32_t masks;
 	struct qeff_draw draw;
 	float *widened; /* logits that come in halves */
 };
@@ -55,12 +53,14 @@ struct qeff_steps {
 int qeff_steps_open(struct qeff_steps *steps, struct qeff_session *session, struct qeff_error *err);
 void qeff_steps_close(struct qeff_steps *steps);
 
-/* What one sequence puts into a step: @count tokens from @position on; 0 is a dead one. */
+/* What one sequence puts into a step: @count tokens from @position on; 0 is a dead one. @output:
+ * they were chosen, not given. */
 struct qeff_columns {
 	const uint32_t *ids;
 	size_t count;
 	size_t position;
 	uint32_t slot, adapter;
+	bool output;
 	struct qeff_random *random; /* what a card draws with */
 };
 

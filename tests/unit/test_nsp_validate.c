@@ -113,7 +113,7 @@ static const struct damage damages[] = {
 	{ T(2, data), 1u << 30, "weights leave" },
 	{ T(2, data), 0x0100000000000080ull, "weights leave" },
 	{ O(OP_ROWS, code), 0, "no such code" },
-	{ O(OP_ROWS, code), QEFF_NSP_SAMPLE + 1, "no such code" },
+	{ O(OP_ROWS, code), QEFF_NSP_CODES, "no such code" },
 	{ O(OP_ROWS, code), UINT16_MAX, "no such code" },
 	{ O(OP_NORM, domain), 3, "no such domain" },
 	{ O(OP_NORM, rows), 0, "operation: rows" },

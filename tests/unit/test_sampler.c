@@ -224,7 +224,7 @@ static void broken_ones_are_refused(void)
 		{ QEFF_NSP_SAMPLE, AT(domain), QEFF_NSP_ROWS_TOKENS, "domain" },
 		{ QEFF_NSP_SAMPLE, AT(u.sample.chosen), 0, "width" },
 		{ QEFF_NSP_SAMPLE, AT(u.sample.chosen), 1u << 20, "leaves" },
-		{ QEFF_NSP_SAMPLE, AT(u.sample.reserved), 1, "parameters of SAMPLE" },
+		{ QEFF_NSP_SAMPLE, AT(u.sample.width), 1, "not all" },
 		{ QEFF_NSP_SAMPLE, AT(in[2].at), QEFF_NSP_NONE, "not all" },
 		{ QEFF_NSP_SAMPLE, AT(u.sample.min_ps), QEFF_NSP_NONE, "not all" },
 		{ QEFF_NSP_SAMPLE, AT(in[2].type), QEFF_NSP_F32, "wrong type" },
@@ -293,8 +293,10 @@ static struct qeff_generator *open_generator(struct qeff_compile_options options
 	snprintf(output, sizeof(output), "%s", folder_path(&folder, "package.qpc"));
 	options.model_dir = MODEL;
 	options.output = output;
-	options.num_cores = 5;
-	options.prefill_seq_len = 4;
+	if (!options.num_cores)
+		options.num_cores = 5;
+	if (!options.prefill_seq_len)
+		options.prefill_seq_len = 4;
 	options.ctx_len = 60;
 	ret = qeff_compile(&options, NULL, &err);
 	if (!ret)
@@ -360,12 +362,17 @@ static void takes_the_likeliest(void)
 			CU_ASSERT(!way || !memcmp(found, want, sizeof(want)));
 			if (way == 1) {
 				const struct qeff_generate_options warm = { .temperature = 1 };
+				const struct qeff_generate_options other = { .presence_penalty =
+										     1 };
 				const uint32_t id = 1;
 				const struct qeff_prompt prompt = { &id, 1 };
 				struct qeff_generation out;
 
 				CU_ASSERT_EQUAL(
 					qeff_generate(generator, &prompt, 1, &warm, &out, NULL),
+					-EINVAL);
+				CU_ASSERT_EQUAL(
+					qeff_generate(generator, &prompt, 1, &other, &out, NULL),
 					-EINVAL);
 			}
 			qeff_generator_close(generator);
@@ -405,6 +412,142 @@ static void draws_on_the_card(void)
 	qeff_session_close(session);
 }
 
+/* Whether no token stands twice among the new ones of a prompt. */
+static bool all_differ(const uint32_t *ids)
+{
+	for (int i = 0; i < NEW; i++)
+		for (int j = 0; j < i; j++)
+			if (ids[i] == ids[j])
+				return false;
+	return true;
+}
+
+/* Side by side and queueing, in chunks and token by token: the card's penalties are the host's, to
+ * the bit of a tie; a sequence that takes a slot over begins with none. */
+static void penalises_as_the_host(void)
+{
+	static const struct {
+		float repetition, presence;
+	} wishes[] = { { 1.3f, 0 }, { 0.7f, 0 }, { 0, 0.9f }, { 1.1f, 0.35f }, { 0, 1000 } };
+	static const struct {
+		uint32_t slots, prefill, cores;
+		bool guided;
+	} ways[] = {
+		{ 0, 4, 5, false }, { 2, 4, 1, false }, { 2, 1, 16, true }, { 0, 1, 3, true }
+	};
+	struct qeff_generate_options o = { .max_new_tokens = NEW, .ignore_eos = true };
+	uint32_t plain[PROMPTS][NEW], want[5][PROMPTS][NEW], found[PROMPTS][NEW];
+	struct qeff_session *session;
+	struct qeff_generator *generator =
+		open_generator((struct qeff_compile_options){ .batch_size = PROMPTS }, &session);
+
+	generate(generator, &o, plain);
+	for (int i = 0; i < 5; i++) {
+		o.repetition_penalty = wishes[i].repetition;
+		o.presence_penalty = wishes[i].presence;
+		generate(generator, &o, want[i]);
+		CU_ASSERT(memcmp(want[i], plain, sizeof(plain)));
+	}
+	for (int i = 0; i < PROMPTS; i++)
+		CU_ASSERT(all_differ(want[4][i]));
+	qeff_generator_close(generator);
+	qeff_session_close(session);
+	for (size_t w = 0; w < sizeof(ways) / sizeof(ways[0]); w++) {
+		generator = open_generator(
+			(struct qeff_compile_options){
+				.batch_size = ways[w].slots ? 0 : PROMPTS,
+				.full_batch_size = ways[w].slots,
+				.prefill_seq_len = ways[w].prefill,
+				.num_cores = ways[w].cores,
+				.include_sampler = true,
+				.max_top_k_ids = 7,
+				.include_guided_decoding = ways[w].guided,
+			},
+			&session);
+		for (int i = 0; i < 5; i++) {
+			o.repetition_penalty = wishes[i].repetition;
+			o.presence_penalty = wishes[i].presence;
+			generate(generator, &o, found);
+			CU_ASSERT(!memcmp(found, want[i], sizeof(found)));
+		}
+		o.repetition_penalty = o.presence_penalty = 0;
+		generate(generator, &o, found);
+		CU_ASSERT(!memcmp(found, plain, sizeof(found)));
+		qeff_generator_close(generator);
+		qeff_session_close(session);
+	}
+}
+
+static void *input_of(struct qeff_session *session, const char *name, int32_t columns)
+{
+	const int32_t dims[] = { 1, columns };
+	struct qeff_tensor tensor = { 0 };
+	struct qeff_error err = { 0 };
+
+	if (qeff_session_input(session, name, dims, 2, &tensor, &err))
+		printf("\n  %s", err.message);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(tensor.data);
+	return tensor.data;
+}
+
+/* Through the session: masks leave out tokens, probs are those of what is left and come to 1. */
+static void guides_and_tells(void)
+{
+	struct qeff_tensor tokens, probs;
+	struct qeff_session *session;
+	struct qeff_generator *generator =
+		open_generator((struct qeff_compile_options){ .prefill_seq_len = 1,
+							      .include_sampler = true,
+							      .max_top_k_ids = 30,
+							      .include_guided_decoding = true,
+							      .return_pdfs = true },
+			       &session);
+	uint8_t *masks;
+
+	qeff_generator_close(generator);
+	for (int round = 0; round < 3; round++) {
+		double sum = 0;
+		int64_t token;
+		uint32_t most = 0;
+
+		*(int64_t *)input_of(session, "input_ids", 1) = 77;
+		*(int64_t *)input_of(session, "position_ids", 1) = 0;
+		*(int64_t *)input_of(session, "last_accepted_output_tokens", 1) = -1;
+		*(float *)input_of(session, "repetition_penalties", 1) = 1;
+		*(float *)input_of(session, "presence_penalties", 1) = 0;
+		*(float *)input_of(session, "temperatures", 1) = 0;
+		*(int32_t *)input_of(session, "top_ks", 1) = 0;
+		*(float *)input_of(session, "top_ps", 1) = 1;
+		*(float *)input_of(session, "min_ps", 1) = 0;
+		for (int i = 0; i < 30; i++)
+			((float *)input_of(session, "random_numbers", 30))[i] = 0.5f;
+		masks = input_of(session, "token_bitmasks", 512);
+		/* all; not the one that was taken; three alone */
+		memset(masks, round < 2, 512);
+		if (round == 1)
+			masks[*(const int64_t *)tokens.data] = 0;
+		for (int i = 0; round == 2 && i < 3; i++)
+			masks[100 + 50 * i] = 1;
+		token = round == 1 ? *(const int64_t *)tokens.data : -1;
+		CU_ASSERT_EQUAL_FATAL(qeff_session_run(session, NULL), 0);
+		CU_ASSERT_EQUAL_FATAL(qeff_session_output(session, "next_tokens", &tokens, NULL),
+				      0);
+		CU_ASSERT_EQUAL_FATAL(qeff_session_output(session, "probs", &probs, NULL), 0);
+		CU_ASSERT_EQUAL_FATAL(probs.size_bytes, 512 * sizeof(float));
+		for (uint32_t i = 0; i < 512; i++) {
+			float p = ((const float *)probs.data)[i];
+
+			sum += (double)p;
+			most = p > ((const float *)probs.data)[most] ? i : most;
+			CU_ASSERT(p == 0 || masks[i]);
+		}
+		CU_ASSERT(fabs(sum - 1) < 1e-5);
+		CU_ASSERT_EQUAL(*(const int64_t *)tokens.data, most);
+		CU_ASSERT_NOT_EQUAL(*(const int64_t *)tokens.data, token);
+	}
+	qeff_session_close(session);
+}
+
 static void refuses(void)
 {
 	static const uint32_t two = 2, seq = 16;
@@ -416,6 +559,10 @@ static void refuses(void)
 		  "do not go together" },
 		{ { .max_top_k_ids = 5 }, "is for include_sampler" },
 		{ { .include_sampler = true, .max_top_k_ids = 513 }, "has 512 tokens" },
+		{ { .return_pdfs = true }, "return_pdfs is for include_sampler" },
+		{ { .include_guided_decoding = true }, "guided_decoding is for include_sampler" },
+		{ { .include_sampler = true, .max_top_k_ids = 1, .return_pdfs = true },
+		  "nothing to guide" },
 		{ { .include_sampler = true, .seq_lens = &seq, .num_seq_lens = 1 },
 		  "include_sampler" },
 	};
@@ -450,6 +597,8 @@ static const struct unit_test tests[] = {
 	{ "a folder", begin },
 	{ "the likeliest token is the host's", takes_the_likeliest },
 	{ "draws on the card", draws_on_the_card },
+	{ "penalties of the card and of the host", penalises_as_the_host },
+	{ "masks and probabilities", guides_and_tells },
 	{ "what is refused", refuses },
 	{ "the folder goes", end },
 };

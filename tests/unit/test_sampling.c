@@ -57,11 +57,13 @@ static void make_logits(float *logits, uint64_t seed)
 
 /*
  * What may be drawn, and how likely each is: likeliest first, ties by the lower id, cut at top-k,
- * then at the first place where the probabilities among the rest reach top-p.
+ * then at the first place where the probabilities among the rest reach top-p, then at the first
+ * that is less than min-p times as likely as the likeliest.
  */
-static void expected_odds(const float *logits, float temperature, uint32_t top_k, float top_p,
-			  double *odds)
+static void expected_odds(const float *logits, const struct qeff_draw *draw, double *odds)
 {
+	double temperature = (double)draw->temperature, top_p = (double)draw->top_p;
+	double most;
 	bool taken[COUNT] = { false };
 	size_t order[COUNT], kept = COUNT;
 	double total = 0, sum = 0;
@@ -75,24 +77,41 @@ static void expected_odds(const float *logits, float temperature, uint32_t top_k
 		taken[best] = true;
 		order[place] = best;
 	}
-	if (top_k && top_k < kept)
-		kept = top_k;
+	if (draw->top_k && draw->top_k < kept)
+		kept = draw->top_k;
 	for (size_t i = 0; i < kept; i++)
-		total += exp((double)logits[order[i]] / (double)temperature);
+		total += exp((double)logits[order[i]] / temperature);
 	for (size_t i = 0; top_p > 0 && top_p < 1 && i < kept; i++) {
-		sum += exp((double)logits[order[i]] / (double)temperature);
+		sum += exp((double)logits[order[i]] / temperature);
 		if (sum >= top_p * total)
 			kept = i + 1;
 	}
-	if (sum > 0)
-		total = sum;
+	most = exp((double)logits[order[0]] / temperature);
+	while (exp((double)logits[order[kept - 1]] / temperature) < (double)draw->min_p * most)
+		kept--;
+	total = 0;
+	for (size_t i = 0; i < kept; i++)
+		total += exp((double)logits[order[i]] / temperature);
 	memset(odds, 0, COUNT * sizeof(*odds));
 	for (size_t i = 0; i < kept; i++)
-		odds[order[i]] = exp((double)logits[order[i]] / (double)temperature) / total;
+		odds[order[i]] = exp((double)logits[order[i]] / temperature) / total;
 }
 
-static void check_draws(uint64_t seed, float temperature, uint32_t top_k, float top_p)
+static uint32_t sample(const float *logits, uint32_t count, float temperature, uint32_t top_k,
+		       float top_p, struct qeff_random *random)
 {
+	const struct qeff_draw draw = { .temperature = temperature,
+					.top_k = top_k,
+					.top_p = top_p };
+
+	return qeff_sample(logits, count, candidates, &draw, random);
+}
+
+static void check_draws(uint64_t seed, float temperature, uint32_t top_k, float top_p, float min_p)
+{
+	const struct qeff_draw draw = {
+		.temperature = temperature, .top_k = top_k, .top_p = top_p, .min_p = min_p
+	};
 	enum { DRAWS = 20000 };
 	static float logits[COUNT];
 	static double odds[COUNT];
@@ -100,11 +119,10 @@ static void check_draws(uint64_t seed, float temperature, uint32_t top_k, float 
 	struct qeff_random random;
 
 	make_logits(logits, seed);
-	expected_odds(logits, temperature, top_k, top_p, odds);
+	expected_odds(logits, &draw, odds);
 	qeff_random_seed(&random, seed);
 	for (int i = 0; i < DRAWS; i++) {
-		uint32_t id =
-			qeff_sample(logits, COUNT, candidates, temperature, top_k, top_p, &random);
+		uint32_t id = qeff_sample(logits, COUNT, candidates, &draw, &random);
 
 		CU_ASSERT_FATAL(id < COUNT);
 		seen[id]++;
@@ -122,16 +140,19 @@ static void check_draws(uint64_t seed, float temperature, uint32_t top_k, float 
 
 static void test_draws(void)
 {
-	check_draws(1, 1, 0, 0);
-	check_draws(2, 0.7f, 0, 1);
-	check_draws(3, 2, 10, 0);
-	check_draws(4, 1, 0, 0.5f);
-	check_draws(5, 1, 25, 0.8f);
-	check_draws(6, 0.5f, 3, 0.99f);
-	check_draws(7, 1.5f, COUNT, 0.9f);
-	check_draws(8, 1, 1000, 0.001f);
-	check_draws(9, 30, 0, 0.95f);
-	check_draws(10, 1, 1, 0);
+	check_draws(1, 1, 0, 0, 0);
+	check_draws(2, 0.7f, 0, 1, 0);
+	check_draws(3, 2, 10, 0, 0);
+	check_draws(4, 1, 0, 0.5f, 0);
+	check_draws(5, 1, 25, 0.8f, 0);
+	check_draws(6, 0.5f, 3, 0.99f, 0);
+	check_draws(7, 1.5f, COUNT, 0.9f, 0);
+	check_draws(8, 1, 1000, 0.001f, 0);
+	check_draws(9, 30, 0, 0.95f, 0);
+	check_draws(10, 1, 1, 0, 0);
+	check_draws(11, 1, 0, 0, 0.1f);
+	check_draws(12, 2, 20, 0.9f, 0.3f);
+	check_draws(13, 1, 0, 1, 1);
 }
 
 static void test_edges(void)
@@ -143,19 +164,19 @@ static void test_edges(void)
 
 	qeff_random_seed(&random, 11);
 	for (int i = 0; i < 200; i++) {
-		uint32_t id = qeff_sample(some, 5, candidates, 1, 0, 0, &random);
+		uint32_t id = sample(some, 5, 1, 0, 0, &random);
 
 		CU_ASSERT(id == 1 || id == 3);
 		first |= id == 1;
 		second |= id == 3;
-		CU_ASSERT_EQUAL(qeff_sample(some, 5, candidates, 1, 1, 0, &random), 1);
+		CU_ASSERT_EQUAL(sample(some, 5, 1, 1, 0, &random), 1);
 		/* a cold draw is the greedy choice, even where the quotient overflows */
-		CU_ASSERT_EQUAL(qeff_sample(some, 2, candidates, 1e-45f, 0, 0, &random), 1);
-		CU_ASSERT_EQUAL(qeff_sample(infinite, 3, candidates, 1, 0, 0.9f, &random), 1);
-		CU_ASSERT(qeff_sample(gap, 3, candidates, 1, 0, 0, &random) != 1);
+		CU_ASSERT_EQUAL(sample(some, 2, 1e-45f, 0, 0, &random), 1);
+		CU_ASSERT_EQUAL(sample(infinite, 3, 1, 0, 0.9f, &random), 1);
+		CU_ASSERT(sample(gap, 3, 1, 0, 0, &random) != 1);
 	}
 	CU_ASSERT(first && second);
-	CU_ASSERT_EQUAL(qeff_sample(none, 2, candidates, 1, 0, 0, &random), 0);
+	CU_ASSERT_EQUAL(sample(none, 2, 1, 0, 0, &random), 0);
 }
 
 /* The same seed draws the same, whatever was drawn before; another seed does not. */
@@ -171,7 +192,7 @@ static void test_seeds(void)
 
 		qeff_random_seed(&random, run == 2 ? 6 : 5);
 		for (int i = 0; i < 50; i++)
-			ids[run][i] = qeff_sample(logits, COUNT, candidates, 1, 40, 0.9f, &random);
+			ids[run][i] = sample(logits, COUNT, 1, 40, 0.9f, &random);
 	}
 	CU_ASSERT(!memcmp(ids[0], ids[1], sizeof(ids[0])));
 	for (int i = 0; i < 50; i++)
@@ -179,8 +200,28 @@ static void test_seeds(void)
 	CU_ASSERT(same < 25);
 }
 
+/* Worked out by hand: divided if above 0, else multiplied; the output's tokens lose 0.75 more. */
+static void test_penalties(void)
+{
+	const float logits[] = { 3, 3, 3, -2, -2, 0, -INFINITY, NAN };
+	const uint8_t seen[] = { 0, 1, 3, 1, 3, 3, 1, 1 };
+	const float expected[] = { 3, 2, 1.25f, -3, -3.75f, -0.75f, -INFINITY };
+	struct qeff_draw draw = { .repetition = 1.5f, .presence = 0.75f };
+	float found[8];
+
+	qeff_penalise(found, logits, seen, 8, &draw);
+	CU_ASSERT(!memcmp(found, expected, sizeof(expected)));
+	CU_ASSERT(isnan(found[7]));
+	CU_ASSERT(qeff_draw_penalises(&draw));
+	draw = (struct qeff_draw){ .repetition = 1 };
+	CU_ASSERT(!qeff_draw_penalises(&draw));
+	qeff_penalise(found, logits, seen, 7, &draw);
+	CU_ASSERT(!memcmp(found, logits, 7 * sizeof(*found)));
+}
+
 static const struct unit_test tests[] = {
-	{ "random numbers", test_random }, { "greedy", test_greedy }, { "draws", test_draws },
-	{ "edges", test_edges },	   { "seeds", test_seeds },
+	{ "random numbers", test_random }, { "greedy", test_greedy },
+	{ "draws", test_draws },	   { "edges", test_edges },
+	{ "seeds", test_seeds },	   { "penalties", test_penalties },
 };
 QEFF_UNIT_MAIN("sampling", tests)

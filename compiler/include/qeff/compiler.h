@@ -128,14 +128,20 @@ struct qeff_compile_numbers {
  *		     takes the place of logits
  * @max_top_k_ids: with it, the candidates that a token is drawn from, as the inputs temperatures,
  *		   top_ks, top_ps, min_ps [batch_size, 1] and random_numbers [batch_size,
- *		   candidates] say; 0 means 512, or the vocabulary if that is less. 1 is the
- *		   likeliest token, without these inputs
+ *		   candidates] say; 0 means 512, or the vocabulary if that is less. Before, tokens
+ *		   that a text has lose by repetition_penalties and presence_penalties [batch_size,
+ *		   1]; last_accepted_output_tokens is of the shape of input_ids and says which of
+ *		   these were chosen, -1 where none. 1 is the likeliest token, without all that
+ * @include_guided_decoding: with candidates: the input token_bitmasks [batch_size, vocabulary],
+ *			     bytes, has 0 for tokens that are not possible
+ * @return_pdfs: with candidates: the output probs [batch_size, 1, vocabulary], the probabilities
+ *		 that tokens were drawn with
  * @prefill_only: decoders: no decode step, as for a card that leaves decoding to another
  * @enable_chunking: with it: prompts come in chunks. They always may here
  * @num_kv_blocks: decoders: blocks that attention cuts the KV cache into. It always goes by blocks
  *of 64 positions here, whatever the number; 0: not asked for
- * @num_replicate_kv_heads: decoders: how often KV heads are repeated so that several cards can
- *share them out; 0 and 1 mean once, more is not possible as there is one card
+ * @num_replicate_kv_heads: decoders: how often KV heads stand in the weights and the KV cache, so
+ *that several cards can share them out; the results are the same. 0 and 1 mean once
  * @specializations: a JSON file that lists the specialisations, in QEfficient's layout or its older
  *		     one, in place of the numbers above (but @kv_cache_batch_size); or NULL
  * @pooling: encoders
@@ -212,6 +218,8 @@ struct qeff_compile_options {
 	bool enable_chunking;
 	uint32_t num_kv_blocks;
 	uint32_t num_replicate_kv_heads;
+	bool include_guided_decoding;
+	bool return_pdfs;
 	const char *const *input_shapes;
 	size_t num_input_shapes;
 	const char *const *input_values;

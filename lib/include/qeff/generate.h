@@ -82,6 +82,10 @@ QEFF_API int qeff_generator_adapter(const struct qeff_generator *generator, cons
  *and a token is drawn
  * @top_k: draw among the @top_k likeliest; 0 for all
  * @top_p: draw among the likeliest that together have at least this probability; 0 or 1 for all
+ * @min_p: not among those less likely than @min_p times the likeliest; 0 for all
+ * @repetition_penalty: logits of tokens that prompt or continuation have already are divided by it
+ *if above 0, else multiplied by it; 0 and 1 for none
+ * @presence_penalty: is taken off the logits of tokens that the continuation has already
  * @seed: of the draws; the same seed gives the same tokens on every machine whose logits are the
  *same
  * @ignore_eos: go on after the tokens that end a text
@@ -91,7 +95,7 @@ QEFF_API int qeff_generator_adapter(const struct qeff_generator *generator, cons
  *everything
  * @user: handed to @on_token
  *
- * Order as in transformers: temperature, top-k, top-p. A package whose card chooses tokens draws
+ * Order: penalties, temperature, top-k, top-p, min-p. A package whose card chooses tokens draws
  * there, among as many candidates as it was compiled for; the same seed gives other tokens than on
  * the host.
  */
@@ -100,6 +104,9 @@ struct qeff_generate_options {
 	float temperature;
 	uint32_t top_k;
 	float top_p;
+	float min_p;
+	float repetition_penalty;
+	float presence_penalty;
 	uint64_t seed;
 	bool ignore_eos;
 	const uint32_t *adapters;
