@@ -137,7 +137,7 @@ static void numbers_line(struct qeff_bytes *key, const char *name, const uint32_
 }
 
 #if __SIZEOF_POINTER__ == 8
-_Static_assert(sizeof(struct qeff_compile_options) == 280,
+_Static_assert(sizeof(struct qeff_compile_options) == 296,
 	       "what changes the package has a line below, a new option too");
 #endif
 
@@ -182,13 +182,16 @@ int qeff_cache_options(const struct qeff_compile_options *o, struct qeff_bytes *
 		line(key, "input_shape=%s", o->input_shapes[i]);
 	for (size_t i = 0; i < o->num_input_values; i++)
 		line(key, "input_value=%s", o->input_values[i]);
+	if (o->adapter_inputs)
+		line(key, "adapter_inputs=%s", o->adapter_inputs);
+	line(key, "remove_prefix=%d", o->remove_prefix);
 	line(key, "mxfp6_matmul=%d", o->mxfp6_matmul);
 	line(key, "mxint8_kv_cache=%d", o->mxint8_kv_cache);
 	line(key, "include_sampler=%d", o->include_sampler);
 	line(key, "max_top_k_ids=%u", o->max_top_k_ids);
+	line(key, "include_guided_decoding=%d", o->include_guided_decoding);
+	line(key, "return_pdfs=%d", o->return_pdfs);
 	line(key, "prefill_only=%d", o->prefill_only);
 	line(key, "num_devices=%u", o->num_devices);
 	return finish(key, err);
-	line(key, "include_guided_decoding=%d", o->include_guided_decoding);
-	line(key, "return_pdfs=%d", o->return_pdfs);
 }

@@ -103,9 +103,11 @@ static int read_checkpoint(struct compile *c)
 
 	if (!rc && qeff_compile_is_onnx(c->options->model_dir))
 		return qeff_compile_onnx_open(c->options, &c->plan, &c->imported, c->err);
-	if (!rc && (c->options->num_input_shapes || c->options->num_input_values))
+	if (!rc && (c->options->num_input_shapes || c->options->num_input_values ||
+		    c->options->adapter_inputs || c->options->remove_prefix))
 		rc = qeff_error_set(c->err, -EINVAL,
-				    "%s: shapes and values of inputs are for ONNX models",
+				    "%s: shapes and values of inputs, adapters that are inputs and "
+				    "prefixes are for ONNX models",
 				    c->options->model_dir);
 	if (!rc && c->options->adapter)
 		rc = qeff_adapter_open(c->options->adapter, &c->adapter, c->err);
@@ -150,6 +152,20 @@ static int show_program(struct compile *c)
 	return rc ? rc : show(c, "program", text, dot);
 }
 
+/* Numbers in weights: those that decide shapes are none. */
+static uint64_t count_parameters(const struct qeff_graph *graph)
+{
+	uint64_t elements, total = 0;
+
+	for (uint32_t i = 0; i < graph->num_values; i++)
+		if (graph->values[i]->is_initialiser &&
+		    graph->values[i]->stored_type != QEFF_GRAPH_I64 &&
+		    graph->values[i]->stored_type != QEFF_GRAPH_BOOL &&
+		    qeff_graph_shape_elements(&graph->values[i]->shape, &elements))
+			total += elements;
+	return total;
+}
+
 /* A graph for each specialisation, as each has been imported. */
 static int import_graphs(struct compile *c, bool foreign)
 {
@@ -160,6 +176,7 @@ static int import_graphs(struct compile *c, bool foreign)
 		.num_custom_io = c->lists.num_io,
 		.mxint8_kv_cache = c->options->mxint8_kv_cache,
 		.fp16 = c->plan.precision == QEFF_LOWER_FP16,
+		.data_files = c->options->onnx_dir,
 		.foreign = foreign,
 		.fold = qeff_lower_fold,
 		.watch = c->options->graph ? show_graph : NULL,
@@ -171,6 +188,8 @@ static int import_graphs(struct compile *c, bool foreign)
 	for (uint32_t i = 0; i < c->plan.num_specs && !rc; i++) {
 		rc = qeff_compile_onnx_graph(c->imported, &c->plan, &c->plan.specs[i], &c->bound[i],
 					     c->err);
+		if (!rc && !i)
+			c->info.parameters = count_parameters(c->bound[i]);
 		if (!rc && c->options->graph)
 			rc = show_graph(c, "imported", c->bound[i], c->err);
 		if (!rc)
@@ -196,6 +215,8 @@ static int make_graph(struct compile *c)
 		.spd = c->plan.spd,
 		.sampler = c->options->include_sampler,
 		.max_top_k_ids = c->options->max_top_k_ids,
+		.guided_decoding = c->options->include_guided_decoding,
+		.return_pdfs = c->options->return_pdfs,
 		.pooling = c->plan.pooling,
 		.normalize = c->plan.normalize,
 		.fp32_nodes = c->lists.fp32_nodes,
@@ -215,24 +236,37 @@ static int make_graph(struct compile *c)
 	rc = qeff_model_build(c->checkpoint, &model, &c->graph, &c->info, c->err);
 	if (!rc && c->options->graph)
 		rc = show_graph(c, "built", c->graph, c->err);
-		.guided_decoding = c->options->include_guided_decoding,
-		.return_pdfs = c->options->return_pdfs,
 	if (rc)
 		return rc;
 	return qeff_transforms_apply(c->graph, &transforms, &c->applied, c->err);
 }
 
+/* "A,B": those of @applied behind what stands in @names. */
+static void add_names(const struct qeff_transforms_applied *applied, char *names, size_t room)
+{
+	for (size_t i = 0; i < applied->count; i++) {
+		size_t length = strlen(names);
+
+		snprintf(names + length, room - length, "%s%s", length ? "," : "",
+			 applied->transform[i].name);
+	}
+}
+
 static int export_onnx(struct compile *c)
 {
-	char names[512] = "";
-	size_t length = 0;
-
-	for (size_t i = 0; i < c->applied.count && length < sizeof(names); i++)
-		length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
-					   i ? "," : "", c->applied.transform[i].name);
 	/* an imported one in the shapes of its first specialisation */
-	return qeff_onnx_export(c->imported ? c->bound[0] : c->graph, c->options->onnx_dir, names,
-				c->err);
+	const struct qeff_graph *graph = c->imported ? c->bound[0] : c->graph;
+	uint32_t functions = qeff_onnx_functions(graph);
+	char names[768] = "";
+
+	if (functions && c->applied.count < QEFF_MAX_TRANSFORMS) {
+		c->applied.transform[c->applied.count].name = "CustomOp";
+		c->applied.transform[c->applied.count++].changes = functions;
+	}
+	if (c->imported)
+		add_names(qeff_compile_onnx_applied(c->imported), names, sizeof(names));
+	add_names(&c->applied, names, sizeof(names));
+	return qeff_onnx_export(graph, c->options->onnx_dir, names, c->err);
 }
 
 static bool was_applied(const struct compile *c, const char *transform)
@@ -356,6 +390,13 @@ static int list_texts(struct compile *c)
 	s->architecture = strdup(c->info.architecture);
 	if (!s->architecture)
 		return -ENOMEM;
+	if (c->imported) {
+		const struct qeff_transforms_applied *first =
+			qeff_compile_onnx_applied(c->imported);
+
+		for (size_t i = 0; !rc && i < first->count; i++)
+			rc = add_text(&s->transforms, &s->num_transforms, first->transform[i].name);
+	}
 	for (size_t i = 0; !rc && i < c->applied.count; i++)
 		rc = add_text(&s->transforms, &s->num_transforms, c->applied.transform[i].name);
 	for (size_t i = 0; !rc && i < c->info.num_warnings; i++)

@@ -202,6 +202,8 @@ static int read_key(const struct reader *r, const char *key, const json_t *value
 		{ "custom_io", .text = &o->custom_io },
 		{ "node_precision_info", .text = &o->node_precision_info },
 		{ "adapter", .text = &o->adapter },
+		{ "adapter_inputs", .text = &o->adapter_inputs },
+		{ "remove_prefix", .flag = &o->remove_prefix },
 		{ "onnx", .text = &o->onnx_dir },
 	};
 	int room = 0;

@@ -7,6 +7,7 @@
 
 #include "lower/fold.h"
 #include "onnx/import.h"
+#include "onnx/transforms.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ struct compile_onnx {
 	struct qeff_onnx_tensor *values;
 	struct qeff_onnx_tensor_file **files; /* of values, or NULL */
 	uint32_t num_values;
+	struct qeff_transforms_applied applied;
 	char *name;
 };
 
@@ -187,6 +189,10 @@ static int settle(const struct compile_onnx *onnx, const struct qeff_compile_opt
 int qeff_compile_onnx_open(const struct qeff_compile_options *options, struct compile_plan *plan,
 			   struct compile_onnx **onnx, struct qeff_error *err)
 {
+	const struct qeff_onnx_transform_options transforms = {
+		.remove_prefix = options->remove_prefix,
+		.adapter = options->adapter_inputs,
+	};
 	struct compile_onnx *o = calloc(1, sizeof(*o));
 	int ret;
 
@@ -196,6 +202,8 @@ int qeff_compile_onnx_open(const struct qeff_compile_options *options, struct co
 	o->name = strdup(options->model_dir);
 	ret = o->name ? qeff_onnx_open(options->model_dir, &o->model, err) : no_memory(err);
 	if (!ret)
+		ret = qeff_onnx_transforms_apply(o->model, &transforms, &o->applied, err);
+	if (!ret)
 		ret = read_inputs(o, options, err);
 	if (!ret)
 		ret = settle(o, options, plan, err);
@@ -204,6 +212,11 @@ int qeff_compile_onnx_open(const struct qeff_compile_options *options, struct co
 	else
 		*onnx = o;
 	return ret;
+}
+
+const struct qeff_transforms_applied *qeff_compile_onnx_applied(const struct compile_onnx *onnx)
+{
+	return &onnx->applied;
 }
 
 void qeff_compile_onnx_close(struct compile_onnx *o)

@@ -12,6 +12,8 @@ bool qeff_compile_is_onnx(const char *path);
 /* Opens options->model_dir, reads what is asked of its inputs, and settles @plan. */
 int qeff_compile_onnx_open(const struct qeff_compile_options *options, struct compile_plan *plan,
 			   struct compile_onnx **onnx, struct qeff_error *err);
+/* What was changed in the file's model. */
+const struct qeff_transforms_applied *qeff_compile_onnx_applied(const struct compile_onnx *onnx);
 void qeff_compile_onnx_close(struct compile_onnx *onnx);
 /* The graph of one specialisation, with all shapes bound. */
 int qeff_compile_onnx_graph(struct compile_onnx *onnx, const struct compile_plan *plan,

@@ -75,7 +75,9 @@ static const char usage_of_the_rest[] =
 	"ONNX models:\n"
 	"      --shape NAME=1x128     the shape of an input; once for each\n"
 	"      --value NAME=FILE.pb   an input that is a constant: a file (TensorProto),\n"
-	"                             or integers, NAME=N,N,...\n";
+	"                             or integers, NAME=N,N,...\n"
+	"      --adapter-inputs NAME  weights of this LoRA adapter in it become inputs\n"
+	"      --remove-prefix        inputs and outputs are called without their paths\n";
 
 __attribute__((format(printf, 1, 2))) static int usage_error(const char *format, ...)
 {
@@ -281,18 +283,20 @@ static const struct {
 	{ "custom-io", TEXT, MEMBER(custom_io) },
 	{ "node-precision-info", TEXT, MEMBER(node_precision_info) },
 	{ "adapter", TEXT, MEMBER(adapter) },
+	{ "adapter-inputs", TEXT, MEMBER(adapter_inputs) },
+	{ "remove-prefix", FLAG, MEMBER(remove_prefix) },
 	{ "onnx", TEXT, MEMBER(onnx_dir) },
 	{ "output", TEXT, MEMBER(output) },
 	{ "mxfp6-matmul", FLAG, MEMBER(mxfp6_matmul) },
 	{ "prefill-only", FLAG, MEMBER(prefill_only) },
 	{ "enable-chunking", FLAG, MEMBER(enable_chunking) },
 	{ "include-sampler", FLAG, MEMBER(include_sampler) },
+	{ "include-guided-decoding", FLAG, MEMBER(include_guided_decoding) },
+	{ "return-pdfs", FLAG, MEMBER(return_pdfs) },
 	{ "mxint8-kv-cache", FLAG, MEMBER(mxint8_kv_cache) },
 	{ "config", OWN, CONFIG },
 	{ "pooling", OWN, POOLING },
 	{ "normalize", OWN, NORMALIZE },
-	{ "include-guided-decoding", FLAG, MEMBER(include_guided_decoding) },
-	{ "return-pdfs", FLAG, MEMBER(return_pdfs) },
 	{ "precision", OWN, PRECISION },
 	{ "fp32-nodes", OWN, FP32_NODES },
 	{ "lora", OWN, LORA },

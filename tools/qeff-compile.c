@@ -100,8 +100,11 @@ static void print_summary(const struct settings *settings, const struct qeff_com
 	char a[32], b[32], c[32], d[32];
 	double total = 0;
 
-	printf("%s: %s, %.2f M parameters, %u layers\n", settings->options.output, s->architecture,
-	       (double)s->parameters * 1e-6, s->layers);
+	printf("%s: %s, %.2f M parameters", settings->options.output, s->architecture,
+	       (double)s->parameters * 1e-6);
+	if (s->layers)
+		printf(", %u layers", s->layers);
+	putchar('\n');
 	printf("transforms:");
 	for (uint32_t i = 0; i < s->num_transforms; i++)
 		printf(" %s", s->transforms[i]);

@@ -183,6 +183,11 @@ static int add_shape(struct qeff_lowering *l, struct lower_binding *binding, uin
 				      value->name, spec);
 	elements *= lower_type_bytes(binding->type);
 	for (uint32_t i = 0; i < binding->rank; i++) {
+		if (value->shape.dims[i].size > LOWER_MAX_DIM)
+			return qeff_error_set(err, -EFBIG,
+					      "%s: dimension %u is %lld, %d is possible at most",
+					      value->name, i, (long long)value->shape.dims[i].size,
+					      LOWER_MAX_DIM);
 		binding->dims[spec][i] = value->shape.dims[i].size;
 		if (binding->state != LOWER_NONE && binding->dims[spec][i] != binding->dims[0][i])
 			return qeff_error_set(

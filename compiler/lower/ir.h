@@ -175,6 +175,11 @@ struct lower_state {
 #define LOWER_MAX_STATE_BYTES (1ull << 40)
 
 #define LOWER_MAX_RANK 8
+/* Of a specialisation: what unrolls (recurrent layers, DFT) soon has more, and takes what memory
+ * there is. */
+#define LOWER_MAX_OPS (1u << 17)
+/* Of an input or output: what the network descriptor has room for. */
+#define LOWER_MAX_DIM INT32_MAX
 
 /**
  * struct lower_binding - an input or output of the application

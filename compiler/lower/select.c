@@ -36,8 +36,11 @@ int64_t qeff_select_dim(const struct qeff_value *value, uint32_t dim)
 struct lower_op *qeff_select_op(struct select *s, const struct qeff_node *node,
 				enum qeff_nsp_code code, uint8_t domain)
 {
-	struct lower_op *op = LOWER_GROW(s->spec->ops, s->spec->num_ops);
+	struct lower_op *op;
 
+	if (s->spec->num_ops == LOWER_MAX_OPS)
+		return NULL; /* too_many() says so */
+	op = LOWER_GROW(s->spec->ops, s->spec->num_ops);
 	if (!op) {
 		lower_no_memory(s->err);
 		return NULL;
@@ -365,15 +368,15 @@ static const struct {
 	{ "qeff.L2Normalize", select_l2_norm },
 	{ "qeff.LastToken", select_last_token },
 	{ "qeff.LastTokens", select_last_tokens },
+	{ "qeff.Mark", qeff_select_mark },
 	{ "qeff.MaskToColumns", select_positions },
 	{ "qeff.MaskToPositions", select_positions },
+	{ "qeff.Penalise", qeff_select_penalise },
 	{ "qeff.Pool", select_pool },
-	{ "qeff.Mark", qeff_select_mark },
+	{ "qeff.Probabilities", qeff_select_probabilities },
 	{ "qeff.RMSNorm", select_rms_norm },
 	{ "qeff.RotaryEmbedding", qeff_select_rotary },
-	{ "qeff.Penalise", qeff_select_penalise },
 	{ "qeff.Route", qeff_select_route },
-	{ "qeff.Probabilities", qeff_select_probabilities },
 	{ "qeff.Sample", qeff_select_sample },
 	{ "qeff.SequenceGather", select_sequence_gather },
 };
@@ -540,6 +543,17 @@ static int select_output(struct select *s, uint32_t index)
 	return 0;
 }
 
+/* What failed for want of room for operations, not of memory. */
+static int too_many(const struct select *s, const struct qeff_value *made)
+{
+	const struct qeff_node *node = made->producer;
+
+	return qeff_error_set(s->err, -EFBIG,
+			      "node %s (%s) cannot be lowered: the graph takes more than %u "
+			      "operations up to here, each step of what is unrolled counting",
+			      made->name, node ? node->op->name : "none", LOWER_MAX_OPS);
+}
+
 int qeff_lower_select(struct qeff_lowering *l, uint32_t spec, const struct qeff_graph *graph,
 		      struct qeff_error *err)
 {
@@ -556,10 +570,16 @@ int qeff_lower_select(struct qeff_lowering *l, uint32_t spec, const struct qeff_
 		rc = qeff_select_rows(&s);
 	if (!rc)
 		rc = qeff_select_products(&s);
-	for (uint32_t i = 0; !rc && i < graph->num_nodes; i++)
+	for (uint32_t i = 0; !rc && i < graph->num_nodes; i++) {
 		rc = select_node(&s, graph->nodes[i]);
-	for (uint32_t i = 0; !rc && i < graph->num_outputs; i++)
+		if (rc == -ENOMEM && s.spec->num_ops == LOWER_MAX_OPS)
+			rc = too_many(&s, graph->nodes[i]->outputs[0]);
+	}
+	for (uint32_t i = 0; !rc && i < graph->num_outputs; i++) {
 		rc = select_output(&s, i);
+		if (rc == -ENOMEM && s.spec->num_ops == LOWER_MAX_OPS)
+			rc = too_many(&s, graph->outputs[i]);
+	}
 	free(s.matmuls);
 	free(s.matmul_of);
 	free(s.absorbed);

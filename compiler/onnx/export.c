@@ -437,6 +437,22 @@ static int write_model(struct exporter *e, const char *path, const char *transfo
 	return ret;
 }
 
+uint32_t qeff_onnx_functions(const struct qeff_graph *graph)
+{
+	struct exporter e = { .graph = graph };
+
+	for (uint32_t i = 0; i < graph->num_nodes; i++) {
+		const struct qeff_onnx_function *f =
+			strcmp(graph->nodes[i]->domain, QEFF_GRAPH_DOMAIN)
+				? NULL
+				: qeff_onnx_function_for(graph->nodes[i]);
+
+		if (f)
+			need_function(&e, f);
+	}
+	return (uint32_t)e.num_functions;
+}
+
 int qeff_onnx_export(const struct qeff_graph *graph, const char *directory, const char *transforms,
 		     struct qeff_error *err)
 {

@@ -168,6 +168,13 @@ static int add_input(struct importer *im, struct scope *scope, const QeffOnnx__V
 		else
 			ret = input_dim(im, name, d, shape->dim[d], &dims[d]);
 	}
+	for (uint32_t d = 0; d < rank && rank <= QEFF_GRAPH_MAX_RANK && !ret; d++)
+		if (!dims[d].symbol && dims[d].size > INT32_MAX)
+			ret = qeff_error_set(im->err, -EFBIG,
+					     "%s: input \"%s\": dimension %u is %lld, %d is "
+					     "possible at most",
+					     im->model->name, name, d, (long long)dims[d].size,
+					     INT32_MAX);
 	if (ret)
 		return ret;
 	value = qeff_graph_input(im->graph, name,

@@ -130,17 +130,24 @@ static int unpack_subgraphs(struct qeff_onnx_model *model, QeffOnnx__NodeProto *
 static int unpack(struct qeff_onnx_model *model, const void *data, size_t size_bytes,
 		  struct qeff_error *err)
 {
+	struct qeff_bytes cut = { 0 };
+	bool is_cut = onnx_raws_cut(data, size_bytes, &cut, &model->raws);
 	int ret;
 
-	onnx_memory_init(&model->memory, size_bytes);
-	model->proto = qeff_onnx__model_proto__unpack(&model->memory.allocator, size_bytes, data);
+	onnx_memory_init(&model->memory, is_cut ? cut.size_bytes : size_bytes);
+	model->proto = qeff_onnx__model_proto__unpack(&model->memory.allocator,
+						      is_cut ? cut.size_bytes : size_bytes,
+						      is_cut ? cut.data : data);
+	qeff_bytes_free(&cut);
 	if (!model->proto)
 		return unpack_failed(model, "the file", err);
 	if (!model->proto->graph)
 		return qeff_error_set(err, -EINVAL, "%s: no graph in it (no ONNX model?)",
 				      model->name);
-	ret = unpack_subgraphs(model, model->proto->graph->node, model->proto->graph->n_node, 0,
-			       err);
+	ret = onnx_raws_put_back(model, err);
+	if (!ret)
+		ret = unpack_subgraphs(model, model->proto->graph->node,
+				       model->proto->graph->n_node, 0, err);
 	for (size_t i = 0; i < model->proto->n_functions && !ret; i++)
 		ret = unpack_subgraphs(model, model->proto->functions[i]->node,
 				       model->proto->functions[i]->n_node, 0, err);
@@ -150,20 +157,9 @@ static int unpack(struct qeff_onnx_model *model, const void *data, size_t size_b
 	return ret;
 }
 
-int qeff_onnx_open_bytes(const void *data, size_t size_bytes, const char *name,
-			 struct qeff_onnx_model **model, struct qeff_error *err)
+/* What is made of @m, which goes if it fails. */
+static int opened(struct qeff_onnx_model *m, int ret, struct qeff_onnx_model **model)
 {
-	struct qeff_onnx_model *m = calloc(1, sizeof(*m));
-	int ret;
-
-	*model = NULL;
-	if (m)
-		m->name = strdup(name);
-	if (!m || !m->name) {
-		free(m);
-		return qeff_error_set(err, -ENOMEM, "%s: out of memory", name);
-	}
-	ret = unpack(m, data, size_bytes, err);
 	if (ret)
 		qeff_onnx_close(m);
 	else
@@ -171,28 +167,44 @@ int qeff_onnx_open_bytes(const void *data, size_t size_bytes, const char *name,
 	return ret;
 }
 
-int qeff_onnx_open(const char *path, struct qeff_onnx_model **model, struct qeff_error *err)
+static struct qeff_onnx_model *new_model(const char *name, struct qeff_error *err)
 {
-	const char *slash = strrchr(path, '/');
-	struct qeff_map map;
-	int ret = qeff_map_open(&map, path, err);
+	struct qeff_onnx_model *m = calloc(1, sizeof(*m));
+
+	if (m)
+		m->name = strdup(name);
+	if (m && m->name)
+		return m;
+	free(m);
+	qeff_error_set(err, -ENOMEM, "%s: out of memory", name);
+	return NULL;
+}
+
+int qeff_onnx_open_bytes(const void *data, size_t size_bytes, const char *name,
+			 struct qeff_onnx_model **model, struct qeff_error *err)
+{
+	struct qeff_onnx_model *m = new_model(name, err);
 
 	*model = NULL;
-	if (ret)
-		return ret;
-	ret = qeff_onnx_open_bytes(map.data, map.size_bytes, path, model, err);
-	if (ret) {
-		qeff_map_close(&map);
-		return ret;
+	return m ? opened(m, unpack(m, data, size_bytes, err), model) : -ENOMEM;
+}
+
+int qeff_onnx_open(const char *path, struct qeff_onnx_model **model, struct qeff_error *err)
+{
+	struct qeff_onnx_model *m = new_model(path, err);
+	const char *slash = strrchr(path, '/');
+	int ret;
+
+	*model = NULL;
+	if (!m)
+		return -ENOMEM;
+	ret = qeff_map_open(&m->map, path, err);
+	if (!ret) {
+		m->directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup("./");
+		ret = m->directory ? unpack(m, m->map.data, m->map.size_bytes, err)
+				   : qeff_error_set(err, -ENOMEM, "%s: out of memory", path);
 	}
-	(*model)->map = map;
-	(*model)->directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup("./");
-	if (!(*model)->directory) {
-		qeff_onnx_close(*model);
-		*model = NULL;
-		return qeff_error_set(err, -ENOMEM, "%s: out of memory", path);
-	}
-	return 0;
+	return opened(m, ret, model);
 }
 
 void qeff_onnx_close(struct qeff_onnx_model *m)
@@ -201,8 +213,11 @@ void qeff_onnx_close(struct qeff_onnx_model *m)
 		return;
 	for (uint32_t i = 0; i < m->num_subgraphs; i++)
 		qeff_onnx__graph_proto__free_unpacked(m->subgraphs[i].graph, &m->memory.allocator);
-	if (m->proto)
+	if (m->proto) {
+		onnx_raws_take_out(&m->raws);
 		qeff_onnx__model_proto__free_unpacked(m->proto, &m->memory.allocator);
+	}
+	onnx_raws_free(&m->raws);
 	for (uint32_t i = 0; i < m->num_files; i++) {
 		free(m->files[i].location);
 		qeff_map_close(&m->files[i].map);

@@ -5,6 +5,7 @@
 
 #include "onnx/import.h"
 #include "util/arena.h"
+#include "util/bytes.h"
 #include "util/file.h"
 
 #include "onnx.pb-c.h"
@@ -40,6 +41,20 @@ struct onnx_constant {
 	const void *data;
 };
 
+/* Long raw numbers of an initialiser, which are not in the unpacked message. */
+struct onnx_raw {
+	uint32_t initialiser; /* of the graph's */
+	const uint8_t *data;  /* in the file */
+	size_t size_bytes;
+	uint8_t *copy; /* where @data is not aligned to the type, or NULL */
+	QeffOnnx__TensorProto *tensor;
+};
+
+struct onnx_raws {
+	struct onnx_raw *list;
+	uint32_t count;
+};
+
 struct qeff_onnx_model {
 	char *name;	 /* for errors */
 	char *directory; /* of data files, or NULL */
@@ -47,6 +62,7 @@ struct qeff_onnx_model {
 	struct onnx_memory memory;
 	struct qeff_arena arena;
 	QeffOnnx__ModelProto *proto;
+	struct onnx_raws raws;
 	struct onnx_data_file *files;
 	uint32_t num_files;
 	struct onnx_subgraph *subgraphs; /* by attribute's address */
@@ -64,6 +80,15 @@ static inline const char *onnx_text(const char *text)
 }
 
 void onnx_memory_init(struct onnx_memory *memory, uint64_t message_bytes);
+/* @cut: the model's message without long raw numbers of initialisers, which @raws notes. False
+ * where there are none, or nothing can be cut. */
+bool onnx_raws_cut(const void *data, size_t size_bytes, struct qeff_bytes *cut,
+		   struct onnx_raws *raws);
+/* The tensors of the unpacked message get their numbers; */
+int onnx_raws_put_back(struct qeff_onnx_model *model, struct qeff_error *err);
+/* and are without again, before the message is freed. */
+void onnx_raws_take_out(const struct onnx_raws *raws);
+void onnx_raws_free(struct onnx_raws *raws);
 /* The graph that @attribute holds; NULL if it holds none. */
 const QeffOnnx__GraphProto *onnx_subgraph(const struct qeff_onnx_model *model,
 					  const QeffOnnx__AttributeProto *attribute);

@@ -20,4 +20,8 @@
 int qeff_onnx_export(const struct qeff_graph *graph, const char *directory, const char *transforms,
 		     struct qeff_error *err);
 
+/* How many functions an export of @graph brings along (CustomOp): one for each form of an operator
+ * of the qeff domain. */
+uint32_t qeff_onnx_functions(const struct qeff_graph *graph);
+
 #endif

@@ -5,262 +5,12 @@
  */
 #include "unit.h"
 
-#include "onnx/import.h"
+#include "onnx_messages.h"
+
 #include "util/bytes.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* ---- messages: field number and wire type, then a varint, or a length and its bytes ---- */
-
-typedef struct {
-	uint8_t data[1 << 16];
-	size_t size;
-} message;
-
-static void varint(message *m, uint64_t value)
-{
-	for (; value >= 128; value >>= 7)
-		m->data[m->size++] = (uint8_t)(value | 128);
-	m->data[m->size++] = (uint8_t)value;
-}
-
-static void number(message *m, uint32_t field, int64_t value)
-{
-	varint(m, field << 3);
-	varint(m, (uint64_t)value);
-}
-
-static void bytes(message *m, uint32_t field, const void *data, size_t size)
-{
-	varint(m, field << 3 | 2);
-	varint(m, size);
-	memcpy(m->data + m->size, data, size);
-	m->size += size;
-}
-
-static void text(message *m, uint32_t field, const char *value)
-{
-	bytes(m, field, value, strlen(value));
-}
-
-static void put(message *m, uint32_t field, const message *inner)
-{
-	bytes(m, field, inner->data, inner->size);
-}
-
-/* ValueInfoProto of a tensor; a dimension below 1 is symbolic. */
-static message info(const char *name, int type, int rank, const int64_t *dims, const char *symbol)
-{
-	static message m, shape, tensor, kind, dim;
-
-	m.size = shape.size = tensor.size = kind.size = 0;
-	for (int i = 0; i < rank; i++) {
-		dim.size = 0;
-		if (dims[i] > 0)
-			number(&dim, 1, dims[i]);
-		else
-			text(&dim, 2, symbol);
-		put(&shape, 1, &dim);
-	}
-	number(&tensor, 1, type);
-	put(&tensor, 2, &shape);
-	put(&kind, 1, &tensor);
-	text(&m, 1, name);
-	put(&m, 2, &kind);
-	return m;
-}
-
-/* NodeProto: "op a,b -> c,d" and, after it, an attribute, if any. */
-static message node(const char *line, const char *domain, const message *attribute)
-{
-	static message m;
-	char copy[256], *at = copy, *op, *word;
-
-	m.size = 0;
-	snprintf(copy, sizeof(copy), "%s", line);
-	op = strsep(&at, " ");
-	for (char *list = strsep(&at, " "); list && (word = strsep(&list, ","));)
-		if (strcmp(word, "-"))
-			text(&m, 1, word);
-	strsep(&at, " "); /* -> */
-	for (char *list = at; list && (word = strsep(&list, ","));)
-		text(&m, 2, word);
-	text(&m, 4, op);
-	if (attribute)
-		put(&m, 5, attribute);
-	if (*domain)
-		text(&m, 7, domain);
-	return m;
-}
-
-static message attribute_int(const char *name, int64_t value)
-{
-	static message m;
-
-	m.size = 0;
-	text(&m, 1, name);
-	number(&m, 3, value);
-	number(&m, 20, 2);
-	return m;
-}
-
-static message attribute_ints(const char *name, int count, const int64_t *values)
-{
-	static message m;
-
-	m.size = 0;
-	text(&m, 1, name);
-	for (int i = 0; i < count; i++)
-		number(&m, 8, values[i]);
-	number(&m, 20, 7);
-	return m;
-}
-
-static message attribute_of(const char *name, uint32_t field, int type, const message *inner)
-{
-	static message m;
-
-	m.size = 0;
-	text(&m, 1, name);
-	put(&m, field, inner);
-	number(&m, 20, type);
-	return m;
-}
-
-/* TensorProto with numbers in its raw bytes. */
-static message tensor(const char *name, int type, int rank, const int64_t *dims, const void *raw,
-		      size_t size)
-{
-	static message m;
-
-	m.size = 0;
-	for (int i = 0; i < rank; i++)
-		number(&m, 1, dims[i]);
-	number(&m, 2, type);
-	text(&m, 8, name);
-	bytes(&m, 9, raw, size);
-	return m;
-}
-
-#define DIMS(...) ((const int64_t[]){ __VA_ARGS__ })
-#define F32	  1
-#define I64	  7
-
-static message graph, functions;
-
-static void begin(void)
-{
-	graph.size = functions.size = 0;
-	text(&graph, 2, "g");
-}
-
-static void add_node(const char *line, const message *attribute)
-{
-	message m = node(line, "", attribute);
-
-	put(&graph, 1, &m);
-}
-
-static void add_tensor(const char *name, int type, int rank, const int64_t *dims, const void *raw,
-		       size_t size)
-{
-	message m = tensor(name, type, rank, dims, raw, size);
-
-	put(&graph, 5, &m);
-}
-
-static void add_input(const char *name, int rank, const int64_t *dims)
-{
-	message m = info(name, F32, rank, dims, "N");
-
-	put(&graph, 11, &m);
-}
-
-static void add_output(const char *name)
-{
-	message m = info(name, F32, 0, NULL, "N");
-
-	put(&graph, 12, &m);
-}
-
-/* ModelProto around the graph. */
-static message *model(int64_t opset)
-{
-	static message m, set;
-
-	m.size = set.size = 0;
-	number(&m, 1, 8);
-	put(&m, 7, &graph);
-	text(&set, 1, "");
-	number(&set, 2, opset);
-	put(&m, 8, &set);
-	set.size = 0;
-	text(&set, 1, "own");
-	number(&set, 2, 3);
-	put(&m, 8, &set);
-	if (functions.size)
-		put(&m, 25, &functions);
-	return &m;
-}
-
-static struct qeff_onnx_model *opened;
-static struct qeff_onnx_import_options options;
-
-static int run(const message *m, struct qeff_graph **g, struct qeff_error *err)
-{
-	int ret = qeff_onnx_open_bytes(m->data, m->size, "m.onnx", &opened, err);
-
-	*g = NULL;
-	return ret ? ret : qeff_onnx_import(opened, &options, g, err);
-}
-
-static struct qeff_graph *good(const message *m)
-{
-	struct qeff_error err = { 0 };
-	struct qeff_graph *g;
-
-	if (run(m, &g, &err)) {
-		printf("\n  %s", err.message);
-		CU_FAIL_FATAL("imports");
-	}
-	return g;
-}
-
-static void done(struct qeff_graph *g)
-{
-	qeff_graph_free(g);
-	qeff_onnx_close(opened);
-	opened = NULL;
-	options = (struct qeff_onnx_import_options){ 0 };
-}
-
-static void refused(const message *m, int code, const char *part)
-{
-	struct qeff_error err = { 0 };
-	struct qeff_graph *g;
-	int ret = run(m, &g, &err);
-
-	if (ret != code || !strstr(err.message, part)) {
-		printf("\n  expected %d \"%s\", got %d \"%s\"", code, part, ret, err.message);
-		CU_FAIL("is refused");
-	}
-	done(g);
-}
-
-/* "Add Relu": the nodes in order. */
-static void nodes_are(const struct qeff_graph *g, const char *expected)
-{
-	char got[512] = "";
-
-	for (uint32_t i = 0; i < g->num_nodes; i++)
-		snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s", i ? " " : "",
-			 g->nodes[i]->op_type);
-	if (strcmp(got, expected)) {
-		printf("\n  expected %s, got %s", expected, got);
-		CU_FAIL("the nodes");
-	}
-}
 
 /* ---- what becomes of models ---- */
 
@@ -563,6 +313,71 @@ static void damaged(void)
 	}
 }
 
+/* Long raw numbers are not unpacked: used where they lie, or copied to where they must. */
+static void long_numbers(void)
+{
+	static float w[2][1500];
+	struct qeff_graph *g;
+	message twice;
+
+	for (int i = 0; i < 1500; i++) {
+		w[0][i] = (float)i;
+		w[1][i] = (float)-i;
+	}
+	for (int shift = 0; shift < 4; shift++) {
+		begin();
+		add_node("Add x,w -> s", NULL);
+		add_node("Add s,v -> y", NULL);
+		/* names of other lengths move the numbers */
+		text(&graph, 2, &"abcd"[shift]);
+		add_tensor("w", F32, 1, DIMS(1500), w[0], sizeof(w[0]));
+		add_tensor("small", F32, 1, DIMS(3), w[0], 12);
+		add_tensor("v", F32, 1, DIMS(1500), w[1], sizeof(w[1]));
+		add_input("x", 1, DIMS(1500));
+		add_output("y");
+		g = good(model(17));
+		CU_ASSERT(!memcmp(qeff_graph_find(g, "w")->data, w[0], sizeof(w[0])));
+		CU_ASSERT(!memcmp(qeff_graph_find(g, "v")->data, w[1], sizeof(w[1])));
+		CU_ASSERT_EQUAL((uintptr_t)qeff_graph_find(g, "w")->data % 4, 0);
+		CU_ASSERT_EQUAL((uintptr_t)qeff_graph_find(g, "v")->data % 4, 0);
+		done(g);
+	}
+	/* a graph in two parts, which are one: left to the unpacker */
+	twice = *model(17);
+	graph.size = 0;
+	add_tensor("late", F32, 1, DIMS(1500), w[1], sizeof(w[1]));
+	put(&twice, 7, &graph);
+	g = good(&twice);
+	CU_ASSERT(!memcmp(qeff_graph_find(g, "w")->data, w[0], sizeof(w[0])));
+	done(g);
+	/* too few of them */
+	begin();
+	add_node("Add x,w -> y", NULL);
+	add_tensor("w", F32, 1, DIMS(1501), w[0], sizeof(w[0]));
+	add_input("x", 1, DIMS(1501));
+	add_output("y");
+	refused(model(17), -EINVAL, "tensor \"w\": has 6000 bytes, its shape needs 6004");
+}
+
+static void large_inputs(void)
+{
+	struct qeff_graph *g;
+
+	begin();
+	add_node("Relu x -> y", NULL);
+	add_input("x", 1, DIMS(1ll << 31));
+	add_output("y");
+	refused(model(17), -EFBIG,
+		"input \"x\": dimension 0 is 2147483648, 2147483647 is possible");
+	begin();
+	add_node("Relu x -> y", NULL);
+	add_input("x", 1, DIMS((1ll << 31) - 1));
+	add_output("y");
+	g = good(model(17));
+	CU_ASSERT_EQUAL(g->outputs[0]->shape.dims[0].size, INT32_MAX);
+	done(g);
+}
+
 static const struct unit_test tests[] = {
 	{ "nodes in any order", wrong_order },
 	{ "shapes are answered", shapes_are_answered },
@@ -572,6 +387,8 @@ static const struct unit_test tests[] = {
 	{ "wrong graphs", wrong_graphs },
 	{ "wrong tensors", wrong_tensors },
 	{ "graphs too deep", too_deep },
+	{ "long numbers", long_numbers },
+	{ "large inputs", large_inputs },
 	{ "damaged messages", damaged },
 };
 QEFF_UNIT_MAIN("onnx_import", tests)

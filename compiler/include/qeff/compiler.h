@@ -173,6 +173,10 @@ struct qeff_compile_numbers {
  * @input_values: ONNX models: inputs that are constants of the package, each "NAME=FILE.pb" (a
  *		  TensorProto) or "NAME=N,N,..."; what decides a shape must be one
  * @num_input_values: entries of @input_values, at most QEFF_COMPILE_MAX_INPUTS
+ * @adapter_inputs: ONNX models: a LoRA adapter in the model, as PEFT calls it ("default"), whose
+ *		    weights X.NAME.weight become inputs X.weight of the package; or NULL
+ * @remove_prefix: ONNX models: inputs and outputs are called by what stands behind the last slash
+ *		   of their names
  * @onnx_dir: folder that receives the transformed graph as ONNX, or NULL
  * @graph: called from the calling thread with the graph at each stage, as text for people and as a
  *	   picture in Graphviz's language: "built", then the name of each transform that changed
@@ -214,16 +218,18 @@ struct qeff_compile_options {
 	size_t num_loras;
 	bool include_sampler;
 	uint32_t max_top_k_ids;
+	bool include_guided_decoding;
+	bool return_pdfs;
 	bool prefill_only;
 	bool enable_chunking;
 	uint32_t num_kv_blocks;
 	uint32_t num_replicate_kv_heads;
-	bool include_guided_decoding;
-	bool return_pdfs;
 	const char *const *input_shapes;
 	size_t num_input_shapes;
 	const char *const *input_values;
 	size_t num_input_values;
+	const char *adapter_inputs;
+	bool remove_prefix;
 	const char *onnx_dir;
 	void (*graph)(void *user, const char *stage, const char *text, const char *dot);
 	void (*progress)(void *user, enum qeff_compile_stage stage, uint64_t done, uint64_t total);
@@ -283,8 +289,8 @@ struct qeff_compile_specialisation {
  * @architecture: as config.json names it
  * @task: "text-generation", "feature-extraction" or "text-classification"; "tensors" for an ONNX
  *	  model
- * @parameters: numbers in the checkpoint's weights
- * @layers: transformer layers
+ * @parameters: numbers in the checkpoint's weights, or in an ONNX model's
+ * @layers: transformer layers; 0 for an ONNX model
  * @transforms: names of the transforms applied, in order
  * @num_transforms: how many
  * @warnings: sentences about what was ignored, such as weights that the model has no use for
