@@ -235,7 +235,7 @@ static void qeff_goodbye_work(struct work_struct *work)
 void qeff_goodbye(struct qeff_user *user)
 {
 	kref_get(&user->ref);
-	queue_work(user->qdev->wq, &user->goodbye_work);
+	queue_work(user->qdev->goodbye_wq, &user->goodbye_work);
 	wait_for_completion_timeout(&user->gone, QEFF_GOODBYE_WAIT);
 }
 

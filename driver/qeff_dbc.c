@@ -105,6 +105,7 @@ void qeff_dbc_release(struct qeff_dbc *dbc, struct qeff_user *user, int error)
 	struct qeff_user *owner;
 	struct qeff_ring ring;
 	struct qeff_bo *bo, *next;
+	u32 releases;
 
 	mutex_lock(&dbc->lock);
 	owner = dbc->owner;
@@ -113,8 +114,10 @@ void qeff_dbc_release(struct qeff_dbc *dbc, struct qeff_user *user, int error)
 		return;
 	}
 	if (dbc->releasing) {
+		/* Not the owner: the next one may be the same. */
+		releases = dbc->releases;
 		mutex_unlock(&dbc->lock);
-		wait_event(dbc->idle, READ_ONCE(dbc->owner) != owner);
+		wait_event(dbc->idle, READ_ONCE(dbc->releases) != releases);
 		return;
 	}
 	dbc->releasing = true;
@@ -140,6 +143,7 @@ void qeff_dbc_release(struct qeff_dbc *dbc, struct qeff_user *user, int error)
 	qeff_ring_free(qdev, &ring);
 	dbc->releasing = false;
 	WRITE_ONCE(dbc->owner, NULL);
+	WRITE_ONCE(dbc->releases, dbc->releases + 1);
 	if (dbc->state == QEFF_DBC_ASSIGNED)
 		qeff_dbc_set_state(dbc, QEFF_DBC_IDLE);
 	mutex_unlock(&dbc->lock);
@@ -168,8 +172,7 @@ void qeff_dbc_release_all(struct qeff_device *qdev)
 		qeff_dbc_set_state(dbc, QEFF_DBC_IDLE);
 		wake_up_all(&dbc->idle);
 		cancel_work_sync(&dbc->poll_work);
-		if (dbc->irq_off) {
-			dbc->irq_off = false;
+		if (test_and_clear_bit(0, &dbc->irq_off)) {
 			dbc->poll = qeff_polling;
 			enable_irq(dbc->irq);
 		}

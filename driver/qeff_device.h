@@ -4,12 +4,14 @@
  * and their buffers.
  *
  * Locks, outermost first:
- *   reset_lock      a card is powered down and up by one thread at a time; never taken by an ioctl
- *   control.lock    one control message is mapped and put on its channel at a time
- *   dbc.lock        who owns a channel, its ring memory, which buffers are sliced for it,
- * submission bo.lock         whether and for which channel a buffer is sliced dbc.queue_lock  what
- * is queued on a channel (spinlock; interrupt threads take it too) control.pending_lock, state_lock
- * (spinlocks, innermost)
+ *
+ * - reset_lock: a card is powered down and up by one thread at a time; never taken by an ioctl
+ * - control.lock: one control message is mapped and put on its channel at a time; what exchanges
+ *   have shown to the card
+ * - dbc.lock: who owns a channel, its ring memory, which buffers are sliced for it, submission
+ * - bo.lock: whether and for which channel a buffer is sliced
+ * - dbc.queue_lock (spinlock): what is queued on a channel; interrupt threads take it too
+ * - control.pending_lock, state_lock (spinlocks): innermost
  *
  * No lock is held while user memory is touched or a reply is waited for, so that no user can hold
  * up a reset. A reset needs no other gate: it makes the state OFFLINE, wakes every waiter, and,
@@ -96,9 +98,10 @@ struct qeff_dbc {
 	struct qeff_user *owner;
 	bool enabled; /* false while its DEACTIVATE is on its way */
 	bool releasing;
+	u32 releases; /* counts the owners who have gone */
 	enum qeff_dbc_state state;
 	struct list_head bos;	/* sliced for this channel */
-	wait_queue_head_t idle; /* owner has become NULL */
+	wait_queue_head_t idle; /* an owner has gone */
 
 	spinlock_t queue_lock; /* what follows, but for poll_work */
 	struct qeff_ring ring;
@@ -118,7 +121,7 @@ struct qeff_dbc {
 
 	unsigned int fruitless; /* interrupts in a row that brought nothing */
 	bool poll;		/* no interrupts: poll_work while something is queued */
-	bool irq_off;		/* storm: the vector was disabled */
+	unsigned long irq_off;	/* storm: bit 0, the vector was disabled */
 	struct work_struct poll_work;
 };
 
@@ -213,6 +216,7 @@ struct qeff_device {
 	bool asleep;
 	struct mhi_controller *mhi;
 	struct workqueue_struct *wq;
+	struct workqueue_struct *goodbye_wq; /* as many as leave; nothing else waits for them */
 
 	struct qeff_control control;
 	struct qeff_dbc dbc[QEFF_DBCS];

@@ -162,9 +162,13 @@ static void qeff_reset_work(struct work_struct *work)
 /* From any context that may not sleep for long. Once is enough, however often it is asked for. */
 void qeff_device_request_reset(struct qeff_device *qdev, const char *why)
 {
-	if (READ_ONCE(qdev->removed) || READ_ONCE(qdev->state) == QEFF_OFFLINE)
-		return;
-	if (!queue_work(qdev->wq, &qdev->reset_work))
+	bool queued;
+
+	spin_lock(&qdev->state_lock);
+	queued = !qdev->removed && qdev->state != QEFF_OFFLINE &&
+		 queue_work(qdev->wq, &qdev->reset_work);
+	spin_unlock(&qdev->state_lock);
+	if (!queued)
 		return;
 	WRITE_ONCE(qdev->resets, qdev->resets + 1);
 	dev_err(&qdev->pdev->dev, "resetting the card: %s\n", why);
@@ -317,6 +321,15 @@ static void qeff_release_wq(struct drm_device *drm, void *data)
 	destroy_workqueue(data);
 }
 
+static struct workqueue_struct *qeff_alloc_wq(struct qeff_device *qdev, const char *name)
+{
+	struct workqueue_struct *wq = alloc_workqueue("%s", WQ_UNBOUND, 0, name);
+
+	if (wq && drmm_add_action_or_reset(&qdev->drm, qeff_release_wq, wq))
+		wq = NULL;
+	return wq;
+}
+
 static void qeff_release_config(struct drm_device *drm, void *data)
 {
 	kfree(data);
@@ -391,12 +404,10 @@ static int qeff_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	qdev->bootlog = drmm_kzalloc(&qdev->drm, QEFF_BOOTLOG_BYTES, GFP_KERNEL);
 	if (!qdev->bootlog)
 		return -ENOMEM;
-	qdev->wq = alloc_workqueue("qeff", WQ_UNBOUND, 0);
-	if (!qdev->wq)
+	qdev->wq = qeff_alloc_wq(qdev, "qeff");
+	qdev->goodbye_wq = qeff_alloc_wq(qdev, "qeff_goodbye");
+	if (!qdev->wq || !qdev->goodbye_wq)
 		return -ENOMEM;
-	ret = drmm_add_action_or_reset(&qdev->drm, qeff_release_wq, qdev->wq);
-	if (ret)
-		return ret;
 
 	ret = qeff_init_pci(qdev);
 	if (ret)
@@ -459,6 +470,7 @@ static void qeff_remove(struct pci_dev *pdev)
 	qeff_ras_exit(qdev);
 	drm_dev_unplug(&qdev->drm);
 	/* Late replies, and what they hold. */
+	flush_workqueue(qdev->goodbye_wq);
 	flush_workqueue(qdev->wq);
 	qeff_device_quiet(qdev);
 	qeff_mhi_exit(qdev);

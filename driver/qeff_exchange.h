@@ -62,8 +62,8 @@ struct qeff_exchange {
 	u32 buf_len;
 	u32 buf_count;
 
-	struct list_head pinned;
-	struct qeff_ring ring; /* of an ACTIVATE */
+	struct list_head pinned; /* changes under control.lock */
+	struct qeff_ring ring;	 /* of an ACTIVATE */
 	u32 ring_options;
 	unsigned long disabled; /* channels that a DEACTIVATE has disabled */
 

@@ -54,6 +54,16 @@ void qeff_irq_start_polling(struct qeff_dbc *dbc)
 	queue_work(dbc->qdev->wq, &dbc->poll_work);
 }
 
+/* The vector's two halves may come here at the same time; one of them disables it. */
+static bool qeff_irq_give_up(struct qeff_dbc *dbc)
+{
+	if (test_and_set_bit(0, &dbc->irq_off))
+		return false;
+	WRITE_ONCE(dbc->poll, true);
+	disable_irq_nosync(dbc->irq);
+	return true;
+}
+
 static irqreturn_t qeff_dbc_irq(int irq, void *data)
 {
 	struct qeff_dbc *dbc = data;
@@ -62,11 +72,8 @@ static irqreturn_t qeff_dbc_irq(int irq, void *data)
 	if (READ_ONCE(dbc->queued))
 		return IRQ_WAKE_THREAD;
 	/* The vector is this channel's alone. A card that goes on without cause loses it. */
-	if (++dbc->fruitless > QEFF_STORM && !dbc->irq_off) {
-		dbc->irq_off = true;
-		dbc->poll = true;
-		disable_irq_nosync(irq);
-	}
+	if (++dbc->fruitless > QEFF_STORM)
+		qeff_irq_give_up(dbc);
 	return IRQ_HANDLED;
 }
 
@@ -79,10 +86,7 @@ static irqreturn_t qeff_dbc_irq_thread(int irq, void *data)
 		dbc->fruitless = 0;
 		if (dense)
 			qeff_linger(dbc);
-	} else if (++dbc->fruitless > QEFF_STORM && !dbc->irq_off) {
-		dbc->irq_off = true;
-		dbc->poll = true;
-		disable_irq_nosync(irq);
+	} else if (++dbc->fruitless > QEFF_STORM && qeff_irq_give_up(dbc)) {
 		dev_warn(&dbc->qdev->pdev->dev,
 			 "DBC %u: interrupts without responses, polling it instead\n", dbc->id);
 		qeff_irq_start_polling(dbc);
@@ -147,11 +151,11 @@ int qeff_irq_request(struct qeff_device *qdev)
 		irq = pci_irq_vector(qdev->pdev, i + 1);
 		if (irq < 0)
 			return irq;
+		qdev->dbc[i].irq = irq;
 		ret = devm_request_threaded_irq(dev, irq, qeff_dbc_irq, qeff_dbc_irq_thread, 0,
 						"qeff_dbc", &qdev->dbc[i]);
 		if (ret)
 			return ret;
-		qdev->dbc[i].irq = irq;
 	}
 	return 0;
 }

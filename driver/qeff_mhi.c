@@ -8,6 +8,8 @@
 #include <linux/delay.h>
 #include <linux/firmware.h>
 
+#include <drm/drm_managed.h>
+
 #include "qeff_device.h"
 
 #define QEFF_BOOT_IMAGE	    "qcom/aic100/sbl.bin"
@@ -200,6 +202,12 @@ void qeff_mhi_stop(struct qeff_device *qdev)
 	qdev->mhi_up = false;
 }
 
+static void qeff_mhi_free(struct drm_device *drm, void *data)
+{
+	mhi_free_controller(data);
+}
+
+/* The controller's memory stays as long as the card's: its serial number is told to the end. */
 int qeff_mhi_init(struct qeff_device *qdev, int irq)
 {
 	struct mhi_controller_config config = {
@@ -216,12 +224,13 @@ int qeff_mhi_init(struct qeff_device *qdev, int irq)
 
 	if (!mhi)
 		return -ENOMEM;
+	ret = drmm_add_action_or_reset(&qdev->drm, qeff_mhi_free, mhi);
+	if (ret)
+		return ret;
 	qdev->mhi = mhi;
 	mhi->irq = devm_kmalloc(dev, sizeof(*mhi->irq), GFP_KERNEL);
-	if (!mhi->irq) {
-		ret = -ENOMEM;
-		goto err_free;
-	}
+	if (!mhi->irq)
+		return -ENOMEM;
 	mhi->irq[0] = irq;
 	mhi->nr_irqs = 1;
 	mhi->cntrl_dev = dev;
@@ -241,17 +250,10 @@ int qeff_mhi_init(struct qeff_device *qdev, int irq)
 
 	ret = mhi_register_controller(mhi, &config);
 	if (ret)
-		goto err_free;
+		return ret;
 	ret = mhi_prepare_for_power_up(mhi);
 	if (ret)
-		goto err_unregister;
-	return 0;
-
-err_unregister:
-	mhi_unregister_controller(mhi);
-err_free:
-	mhi_free_controller(mhi);
-	qdev->mhi = NULL;
+		mhi_unregister_controller(mhi);
 	return ret;
 }
 
@@ -259,8 +261,6 @@ void qeff_mhi_exit(struct qeff_device *qdev)
 {
 	mhi_unprepare_after_power_down(qdev->mhi);
 	mhi_unregister_controller(qdev->mhi);
-	mhi_free_controller(qdev->mhi);
-	qdev->mhi = NULL;
 }
 
 static struct mhi_driver *const qeff_mhi_drivers[] = {

@@ -29,16 +29,19 @@ void qeff_exchange_unmap(struct qeff_exchange *ex)
 void qeff_exchange_unpin(struct qeff_exchange *ex)
 {
 	struct qeff_pinned *pinned, *next;
+	LIST_HEAD(mine);
 
+	/* A reset walks the list. */
 	mutex_lock(&ex->qdev->control.lock);
 	list_for_each_entry(pinned, &ex->pinned, node) {
 		if (pinned->mapped)
 			dma_unmap_sgtable(&ex->qdev->pdev->dev, &pinned->sgt, DMA_TO_DEVICE, 0);
 		pinned->mapped = false;
 	}
+	list_splice_init(&ex->pinned, &mine);
 	mutex_unlock(&ex->qdev->control.lock);
 
-	list_for_each_entry_safe(pinned, next, &ex->pinned, node) {
+	list_for_each_entry_safe(pinned, next, &mine, node) {
 		list_del(&pinned->node);
 		sg_free_table(&pinned->sgt);
 		unpin_user_pages(pinned->pages, pinned->nr_pages);
@@ -90,7 +93,9 @@ static int qeff_pin(struct qeff_exchange *ex, const struct qaic_manage_trans_dma
 		unpin_user_pages(pinned->pages, nr);
 		goto err_pages;
 	}
+	mutex_lock(&ex->qdev->control.lock);
 	list_add_tail(&pinned->node, &ex->pinned);
+	mutex_unlock(&ex->qdev->control.lock);
 	return 0;
 
 err_pages:
@@ -100,7 +105,7 @@ err_free:
 	return ret;
 }
 
-/* What the next message of the exchange needs pinned. Takes no lock: pages may have to be fetched.
+/* What the next message of the exchange needs pinned. Under no lock: pages may be fetched for it.
  */
 int qeff_exchange_pin(struct qeff_exchange *ex)
 {

@@ -8,12 +8,13 @@
  * only read when the last known one leaves too little room.
  */
 #include <linux/dma-mapping.h>
-#include <linux/overflow.h>
+#include <linux/sched/signal.h>
 
 #include "qeff_device.h"
 
 #define QEFF_MAX_EXECUTE SZ_64K
 #define QEFF_DRAIN_BATCH 32
+#define QEFF_DRAIN_MAX	 1024
 
 /* ---- completion ---- */
 
@@ -107,7 +108,8 @@ static int qeff_drain_batch(struct qeff_dbc *dbc, bool hold, bool *again)
 		return -EIO;
 	}
 	now = ktime_get();
-	for (head = dbc->rsp_head; head != tail && nr_done < QEFF_DRAIN_BATCH; n++) {
+	for (head = dbc->rsp_head; head != tail && nr_done < QEFF_DRAIN_BATCH && n < QEFF_DRAIN_MAX;
+	     n++) {
 		struct qeff_rsp rsp = READ_ONCE(dbc->rsp[head]);
 		struct qeff_bo *bo = qeff_queue_find(dbc, le16_to_cpu(rsp.id));
 
@@ -155,8 +157,10 @@ int qeff_queue_drain(struct qeff_dbc *dbc, bool hold)
 			return n;
 		}
 		total += n;
+		/* A card may go on for ever with responses to nothing. */
+		cond_resched();
 		/* Nothing is outstanding: nothing can come, and the register need not be read. */
-	} while (again && READ_ONCE(dbc->queued));
+	} while (again && READ_ONCE(dbc->queued) && !fatal_signal_pending(current));
 	return total;
 }
 
@@ -211,7 +215,10 @@ struct qeff_entry {
 	u32 elements;
 };
 
-/* Under dbc->lock: what is sliced for the channel stays so. */
+/*
+ * Under dbc->lock: what is sliced for the channel stays so. Counting ends when there are more
+ * elements than the ring can hold, for one buffer may be named many times.
+ */
 static int qeff_entries_prepare(struct qeff_dbc *dbc, struct qeff_entry *entries, u32 count,
 				u32 *total)
 {
@@ -222,14 +229,13 @@ static int qeff_entries_prepare(struct qeff_dbc *dbc, struct qeff_entry *entries
 
 		if (entry->bo->dbc != dbc || entry->valid > entry->bo->base.size)
 			return -EINVAL;
-		for (j = 0; j < entry->bo->nr_slices; j++) {
+		for (j = 0; j < entry->bo->nr_slices && n < dbc->ring.elements; j++) {
 			const struct qeff_slice *slice = &entry->bo->slices[j];
 
 			entry->elements += qeff_slice_elements(entry->bo, slice, entry->valid);
 			entry->bytes += qeff_slice_valid(slice, entry->valid);
 		}
-		if (check_add_overflow(n, entry->elements, &n))
-			return -EINVAL;
+		n += entry->elements;
 	}
 	*total = n;
 	return 0;

@@ -86,7 +86,9 @@ static __le32 qeff_sem_word(const struct qaic_sem *sem)
 
 /* Remembers where it is: slices usually follow one another. */
 struct qeff_walk {
+	struct qeff_device *qdev;
 	const struct sg_table *sgt;
+	u32 steps;
 	struct scatterlist *sg;
 	unsigned int index;
 	u64 start; /* of @sg in the buffer */
@@ -99,9 +101,22 @@ static void qeff_walk_rewind(struct qeff_walk *walk)
 	walk->start = 0;
 }
 
+/* Slices that jump about take long, under a lock that a reset takes: they end when it begins. */
+static int qeff_walk_step(struct qeff_walk *walk)
+{
+	if (++walk->steps % 1024)
+		return 0;
+	cond_resched();
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	return qeff_online(walk->qdev) ? 0 : -ENODEV;
+}
+
 /* Goes to the segment that holds @offset. */
 static int qeff_walk_seek(struct qeff_walk *walk, u64 offset)
 {
+	int ret;
+
 	if (!walk->sg || offset < walk->start)
 		qeff_walk_rewind(walk);
 	while (offset - walk->start >= sg_dma_len(walk->sg)) {
@@ -109,11 +124,9 @@ static int qeff_walk_seek(struct qeff_walk *walk, u64 offset)
 		if (++walk->index >= walk->sgt->nents)
 			return -EINVAL;
 		walk->sg = sg_next(walk->sg);
-		if (!(walk->index & 1023)) {
-			cond_resched();
-			if (fatal_signal_pending(current))
-				return -EINTR;
-		}
+		ret = qeff_walk_step(walk);
+		if (ret)
+			return ret;
 	}
 	return 0;
 }
@@ -132,11 +145,10 @@ static int qeff_walk_piece(struct qeff_walk *walk, u64 offset, u64 bytes, u64 *a
 	return 0;
 }
 
-static int qeff_count_elements(const struct sg_table *sgt,
+static int qeff_count_elements(struct qeff_walk *walk,
 			       const struct qaic_attach_slice_entry *entries, u32 count, u32 limit,
 			       u32 *total)
 {
-	struct qeff_walk walk = { .sgt = sgt };
 	u32 i, n = 0, len;
 	u64 done, addr;
 	int ret;
@@ -148,7 +160,7 @@ static int qeff_count_elements(const struct sg_table *sgt,
 				return -ENOSPC;
 			if (!entries[i].size)
 				break;
-			ret = qeff_walk_piece(&walk, entries[i].offset + done,
+			ret = qeff_walk_piece(walk, entries[i].offset + done,
 					      entries[i].size - done, &addr, &len);
 			if (ret)
 				return ret;
@@ -304,7 +316,7 @@ void qeff_bo_unslice(struct qeff_bo *bo)
 static int qeff_bo_slice(struct qeff_bo *bo, struct qeff_dbc *dbc,
 			 const struct qaic_attach_slice_entry *entries, u32 count)
 {
-	struct qeff_walk walk = {};
+	struct qeff_walk walk = { .qdev = dbc->qdev };
 	u32 i, first = 0;
 	int ret;
 
@@ -314,7 +326,7 @@ static int qeff_bo_slice(struct qeff_bo *bo, struct qeff_dbc *dbc,
 	walk.sgt = bo->sgt;
 
 	/* A ring of n elements holds n - 1. */
-	ret = qeff_count_elements(bo->sgt, entries, count, dbc->ring.elements - 1, &bo->nr_reqs);
+	ret = qeff_count_elements(&walk, entries, count, dbc->ring.elements - 1, &bo->nr_reqs);
 	if (ret)
 		goto err_unmap;
 	ret = -ENOMEM;

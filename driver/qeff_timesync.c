@@ -51,17 +51,19 @@ struct qeff_timesync {
 	bool busy; /* the card has the message */
 };
 
-/* A 64-bit counter of 19.2 MHz in two registers. */
+/*
+ * A 64-bit counter of 19.2 MHz in two registers. The upper half changes every few minutes: if it
+ * has between two reads, the lower half has just begun anew.
+ */
 static u64 qeff_qtimer_us(struct qeff_device *qdev)
 {
-	u32 low, high, again;
+	u32 low, high, before;
 
+	before = readl(qdev->mhi_regs + QEFF_REG_QTIMER_HIGH);
+	low = readl(qdev->mhi_regs + QEFF_REG_QTIMER_LOW);
 	high = readl(qdev->mhi_regs + QEFF_REG_QTIMER_HIGH);
-	do {
-		again = high;
+	if (high != before)
 		low = readl(qdev->mhi_regs + QEFF_REG_QTIMER_LOW);
-		high = readl(qdev->mhi_regs + QEFF_REG_QTIMER_HIGH);
-	} while (high != again);
 	return mul_u64_u32_div((u64)high << 32 | low, 10, 192);
 }
 
