@@ -211,8 +211,18 @@ void qeff_channels_ras(struct qeff_vcard *v, uint32_t type, uint32_t source)
 	qeff_mhi_send(&v->mhi, QEFF_CHANNEL_STATUS + 1, message, sizeof(message));
 }
 
-/* More messages than a host has buffers, each shorter than the one before, and one of no bytes: as
- * in the logs of cards, none has an end but its length. */
+static void send_log(struct qeff_vcard *v, const char *line, int size_bytes)
+{
+	struct qeff_fault_hits hits = qeff_faults_at(&v->faults, QEFF_EVENT_LOG);
+
+	qeff_vcard_act(v, &hits);
+	if (qeff_fault_hit(&hits, QEFF_FAULT_EMPTY))
+		qeff_mhi_send(&v->mhi, QEFF_CHANNEL_LOGGING + 1, line, 0);
+	qeff_mhi_send(&v->mhi, QEFF_CHANNEL_LOGGING + 1, line, (size_t)size_bytes);
+}
+
+/* More messages than a host has buffers, each shorter than the one before: as in the logs of cards,
+ * none has an end but its length. */
 static void send_boot_log(struct qeff_vcard *v)
 {
 	static const char dots[] =
@@ -223,16 +233,15 @@ static void send_boot_log(struct qeff_vcard *v)
 
 	n = snprintf(line, sizeof(line), "sbl: %u bytes, crc %08x\n", v->boot.sbl_bytes,
 		     v->boot.sbl_crc);
-	qeff_mhi_send(&v->mhi, QEFF_CHANNEL_LOGGING + 1, line, (size_t)n);
+	send_log(v, line, n);
 	n = snprintf(line, sizeof(line), "qeff software card %s: %u NSPs, %llu MiB DDR\n",
 		     v->config.serial, v->config.nsps,
 		     (unsigned long long)(v->config.ddr_bytes >> 20));
-	qeff_mhi_send(&v->mhi, QEFF_CHANNEL_LOGGING + 1, line, (size_t)n);
-	qeff_mhi_send(&v->mhi, QEFF_CHANNEL_LOGGING + 1, line, 0);
+	send_log(v, line, n);
 	for (int step = 1; step <= 20; step++) {
 		n = snprintf(line, sizeof(line), "step %d: %.*s\n", step, 5 * (20 - step) + 1,
 			     dots);
-		qeff_mhi_send(&v->mhi, QEFF_CHANNEL_LOGGING + 1, line, (size_t)n);
+		send_log(v, line, n);
 	}
 }
 

@@ -9,7 +9,7 @@ const char qeff_fault_help[] =
 	"A plan is a list of ACTION[=ARG]@EVENT#N[+], separated by commas: at the N-th EVENT (with\n"
 	"+: at each from there on) ACTION. Events: msi0 (of MHI), msi (of the DMA bridge), control\n"
 	"(message from the host), doorbell (write of a request tail), element (taken by the bridge),\n"
-	"transfer (of an element), access (of a BAR).\n"
+	"transfer (of an element), access (of a BAR), log (message of the boot log).\n"
 	"  lose                     an interrupt (msi0, msi)\n"
 	"  delay=MS, drop           the control response (control)\n"
 	"  malform[=HOW]            it: length, magic, sequence, count, type, transaction, truncate,\n"
@@ -20,11 +20,12 @@ const char qeff_fault_help[] =
 	"  crash-qsm, reboot-qsm    SYS_ERR, in AMSS or already in PBL\n"
 	"  ras-ce, ras-ue, ras-fatal[=SOURCE]  a RAS report: correctable, not, fatal\n"
 	"  spurious=MS              interrupts of all DMA bridge channels, without cause\n"
+	"  empty                    a message of no bytes before it (log)\n"
 	"  off-bus                  reads give all ones, until the card is reset by the bus\n"
 	"Example: fail@transfer#3,delay=500@control#10+\n";
 
 static const char *const event_names[QEFF_NUM_EVENTS] = {
-	"msi0", "msi", "control", "doorbell", "element", "transfer", "access",
+	"msi0", "msi", "control", "doorbell", "element", "transfer", "access", "log",
 };
 
 #define ON(event) (1u << QEFF_EVENT_##event)
@@ -54,6 +55,7 @@ static const struct {
 	[QEFF_FAULT_RAS_FATAL] = { "ras-fatal", ON_ANY, 6 },
 	[QEFF_FAULT_OFF_BUS] = { "off-bus", ON_ANY, -1 },
 	[QEFF_FAULT_SPURIOUS] = { "spurious", ON_ANY, 60000, true },
+	[QEFF_FAULT_EMPTY] = { "empty", ON(LOG), -1 },
 };
 
 const char *qeff_fault_event_name(enum qeff_fault_event event)

@@ -21,6 +21,7 @@ enum qeff_fault_event {
 	QEFF_EVENT_ELEMENT,  /* the bridge takes an element */
 	QEFF_EVENT_TRANSFER, /* the bridge moves an element's bytes */
 	QEFF_EVENT_ACCESS,   /* a BAR is read or written */
+	QEFF_EVENT_LOG,	     /* a message of the boot log */
 	QEFF_NUM_EVENTS,
 };
 
@@ -39,6 +40,7 @@ enum qeff_fault_action {
 	QEFF_FAULT_RAS_FATAL,
 	QEFF_FAULT_OFF_BUS,
 	QEFF_FAULT_SPURIOUS,
+	QEFF_FAULT_EMPTY,
 	QEFF_NUM_ACTIONS,
 };
 
