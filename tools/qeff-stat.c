@@ -25,7 +25,7 @@
 #define ANSWER_LIMIT_MS 1000
 
 static const char usage[] =
-	"Usage: qeff-stat [-d CARD] [--json] [--watch]\n"
+	"Usage: qeff-stat [-d CARD] [--json] [--watch] [--timeout SECONDS]\n"
 	"Prints the cards of this machine, their state, NSPs and memory, what runs on them, and\n"
 	"what the driver has counted (qeff.ko).\n"
 	"\n"
@@ -33,13 +33,14 @@ static const char usage[] =
 	"                      a node (/dev/accel/accel0), soft or soft0\n"
 	"  -w, --watch         prints what happens to the cards as it happens, until it is ended:\n"
 	"                      online, offline, resets, states of channels, hardware errors\n"
+	"      --timeout SECONDS   how long a card has for its answer (1)\n"
 	"      --json          prints one JSON object; with --watch, one a line for each event\n"
 	"  -h, --help          this page\n"
 	"      --version       prints the version\n"
 	"\n"
 	"A software card exists in each process that uses it; such cards are listed with the\n"
 	"number of their process. Programs are known of processes that use libqeff, of this\n"
-	"user or of the system. A card that does not answer within two seconds is said not to.\n"
+	"user or of the system. A card that does not answer in time is said not to.\n"
 	"\n"
 	"Exit status: 0 if the table was printed, 1 if the card of -d is not there or does not\n"
 	"answer, or the cards cannot be listed, 2 if the command line is wrong.\n";
@@ -281,15 +282,20 @@ static int watch(const char *device, bool json)
 
 int main(int argc, char **argv)
 {
-	int64_t deadline = now_ms() + ANSWER_LIMIT_MS;
+	int64_t deadline = now_ms() + ANSWER_LIMIT_MS, seconds;
 	static const struct option options[] = {
-		{ "device", required_argument, NULL, 'd' }, { "watch", no_argument, NULL, 'w' },
-		{ "json", no_argument, NULL, 'j' },	    { "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },	    { 0 },
+		{ "device", required_argument, NULL, 'd' },
+		{ "watch", no_argument, NULL, 'w' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
 	};
 	const char *device = NULL;
 	bool json = false, watching = false;
 	int option, ret;
+	char *end;
 
 	while ((option = getopt_long(argc, argv, "d:wh", options, NULL)) != -1) {
 		switch (option) {
@@ -301,6 +307,16 @@ int main(int argc, char **argv)
 			break;
 		case 'j':
 			json = true;
+			break;
+		case 't':
+			seconds = strtoll(optarg, &end, 10);
+			if (*end || end == optarg || seconds < 1 || seconds > 3600) {
+				fprintf(stderr,
+					"qeff-stat: --timeout: expected 1 to 3600 seconds, found \"%s\"\n",
+					optarg);
+				return EXIT_USAGE;
+			}
+			deadline += seconds * 1000 - ANSWER_LIMIT_MS;
 			break;
 		case 'h':
 			fputs(usage, stdout);
