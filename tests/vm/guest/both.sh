@@ -17,7 +17,7 @@ echo qaic >"/sys/bus/pci/devices/$first/driver_override"
 echo qeff >"/sys/bus/pci/devices/$second/driver_override"
 
 serial() { # address: what the card says through its driver
-    qeff-stat -d "$1" --json | sed -n 's/.*"board_serial": "\([A-Z]*\)".*/\1/p'
+    ask -d "$1" --json | sed -n 's/.*"board_serial": "\([A-Z]*\)".*/\1/p'
 }
 
 # Each MHI device of a card is driven by its card's driver, or by none.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
-# card: --nsps 8
+# card: --nsps 8 --fault empty@log#3
 # card: --nsps 4 --rom
 # module: absent:qeff
 # program: vm-bugs
@@ -23,7 +23,7 @@ qpc=/models/tiny-llama-stories.qpc
 drivers=/sys/bus/pci/drivers/qeff
 
 # numbers and what they are about; those behind a colon need that set-up
-rows='01 02 03 04 05:iommu 06 07 08 09 10 11 12 13 14 15 16 17 18 19 20 21 22 23:single 24 25'
+rows='01 02 03 04 05:iommu 06 07 08 09 10 11 12 13 14 15 16 17 18 19 20 21 22 23:single 24 25 26 27'
 title() { # number
     case $1 in
     01) echo "lengths of the user's transactions" ;;
@@ -51,6 +51,8 @@ title() { # number
     23) echo "what follows a long transfer" ;;
     24) echo "messages of the boot log" ;;
     25) echo "memory that runs out anywhere" ;;
+    26) echo "one buffer executed very many times at once" ;;
+    27) echo "many who leave a card that is silent" ;;
     esac
 }
 
@@ -119,6 +121,15 @@ no_memory() {
     vm-bugs "$(node "$first")" $qpc 25
 }
 
+# The time that the driver waits for the card's answers is longer than the test.
+leave() {
+    echo 30 >/sys/module/qeff/parameters/control_resp_timeout_s
+    vm-bugs "$(node "$first")" $qpc 27
+    result=$?
+    echo 1 >/sys/module/qeff/parameters/control_resp_timeout_s
+    within 30 online "$first" && return $result
+}
+
 test_of() { # number
     case $1 in
     10 | 21) with_second "$1" ;;
@@ -126,6 +137,7 @@ test_of() { # number
     18) more_resources ;;
     24) boot_log ;;
     25) no_memory ;;
+    27) leave ;;
     *) vm-bugs "$(node "$first")" $qpc "$1" ;;
     esac
 }
@@ -144,7 +156,8 @@ row() { # number
     # how many stretches of memory the card can reach says something where each is mapped by itself
     map=$(mapped 1 | wc -l)
     test_of "$1" || return 1
-    dmesg | tail -n "+$((lines + 1))" | grep -E "$bad" && return 1
+    # the one that 27 asks for
+    dmesg | tail -n "+$((lines + 1))" | grep -v 'resetting the card: it reported a fatal error' | grep -E "$bad" && return 1
     after=$(mapped 1 | wc -l)
     [ "$SETUP" != iommu ] || [ "$after" -le $((map + 4)) ] || {
         echo "# $map stretches mapped before, $after after"

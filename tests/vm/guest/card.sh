@@ -56,6 +56,15 @@ vectors() { # address: how many MSIs it has
     find "/sys/bus/pci/devices/$1/msi_irqs" -mindepth 1 2>/dev/null | wc -l
 }
 
+# qeff-stat, which by itself does not wait long enough for a card of a kernel that watches itself.
+ask() {
+    if [ "$KERNEL" = debug ]; then
+        qeff-stat --timeout 20 "$@"
+    else
+        qeff-stat "$@"
+    fi
+}
+
 # Takes the driver out. A qeff-stat that a card kept waiting leaves a process behind, which ends by itself a little later.
 unload() { # module
     within 20 rmmod "$1" 2>/dev/null

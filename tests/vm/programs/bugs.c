@@ -166,7 +166,7 @@ static const struct {
 	{ "13", bug_perf_foreign },    { "14", bug_release },	     { "15", bug_handles },
 	{ "16", bug_late_deactivate }, { "19", bug_short_mmap },     { "20", bug_spurious },
 	{ "21", bug_prime },	       { "22", bug_perf_unsliced },  { "23", bug_room },
-	{ "25", bug_no_memory },
+	{ "25", bug_no_memory },       { "26", bug_execute_many },   { "27", bug_leaving },
 };
 
 int main(int argc, char **argv)

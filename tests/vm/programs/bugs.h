@@ -64,6 +64,9 @@ void bug_release(void);
 void bug_short_mmap(void);
 void bug_spurious(void);
 void bug_perf_unsliced(void);
+/* bugs_limits.c */
+void bug_execute_many(void);
+void bug_leaving(void);
 /* bugs_memory.c */
 void bug_no_memory(void);
 

@@ -100,12 +100,16 @@ int client_load(struct client *c)
 	return ret ? ret : qeff_nnc_load_elf(&c->nnc, &elf, &c->elf_id, &err);
 }
 
-int client_activate(struct client *c)
+int client_activate_ring(struct client *c, uint32_t elements)
 {
 	struct qeff_error err = { 0 };
 
-	return qeff_nnc_activate(&c->nnc, c->constants_id, c->elf_id, CLIENT_QUEUE, &c->active,
-				 &err);
+	return qeff_nnc_activate(&c->nnc, c->constants_id, c->elf_id, elements, &c->active, &err);
+}
+
+int client_activate(struct client *c)
+{
+	return client_activate_ring(c, CLIENT_QUEUE);
 }
 
 int client_open(struct client *c)

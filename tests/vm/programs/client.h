@@ -38,6 +38,8 @@ int client_open(struct client *c);
 /* Its two halves. */
 int client_load(struct client *c);
 int client_activate(struct client *c);
+/* With a ring of so many elements. */
+int client_activate_ring(struct client *c, uint32_t elements);
 int client_deactivate(struct client *c);
 
 /* 0 on failure. */
