@@ -45,6 +45,7 @@ NSP_INLINE void nsp_tile_f32(float *sums, size_t sums_stride, const float *x, si
 #pragma GCC unroll 8
 		for (int v = 0; v < vectors; v++)
 			sum[r * vectors + v] = vf_load(sums + r * sums_stride + v * VF);
+#pragma GCC unroll 8
 	for (uint32_t k = 0; k < inputs; k++) {
 		vf w[8];
 
@@ -125,11 +126,12 @@ static inline __attribute__((unused)) void nsp_panel_f32(float *sums, size_t sum
 		nsp_row_f32(sums, x, panel, inputs);
 		return;
 	}
-	for (int c = 0; c < QEFF_NSP_PANEL; c += width) {
-		struct nsp_panel part = { panel.w + c, panel.stride };
+	/* Both halves of a panel for the same rows: memory delivers its lines in their order. */
+	for (uint32_t r = 0; r < rows; r += TILE_ROWS) {
+		uint32_t count = rows - r < TILE_ROWS ? rows - r : TILE_ROWS;
 
-		for (uint32_t r = 0; r < rows; r += TILE_ROWS) {
-			uint32_t count = rows - r < TILE_ROWS ? rows - r : TILE_ROWS;
+		for (int c = 0; c < QEFF_NSP_PANEL; c += width) {
+			struct nsp_panel part = { panel.w + c, panel.stride };
 
 			nsp_tile_rows_f32(sums + r * sums_stride + c, sums_stride, x + r * x_stride,
 					  x_stride, part, inputs, count);
