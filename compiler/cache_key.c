@@ -188,6 +188,8 @@ int qeff_cache_options(const struct qeff_compile_options *o, struct qeff_bytes *
 	line(key, "mxfp6_matmul=%d", o->mxfp6_matmul);
 	line(key, "mxint8_kv_cache=%d", o->mxint8_kv_cache);
 	line(key, "include_sampler=%d", o->include_sampler);
+	line(key, "num_replicate_kv_heads=%u",
+	     o->num_replicate_kv_heads > 1 ? o->num_replicate_kv_heads : 1);
 	line(key, "max_top_k_ids=%u", o->max_top_k_ids);
 	line(key, "include_guided_decoding=%d", o->include_guided_decoding);
 	line(key, "return_pdfs=%d", o->return_pdfs);

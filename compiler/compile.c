@@ -235,6 +235,7 @@ static int make_graph(struct compile *c)
 		return import_graphs(c, true);
 	rc = qeff_model_build(c->checkpoint, &model, &c->graph, &c->info, c->err);
 	if (!rc && c->options->graph)
+		.num_replicate_kv_heads = c->options->num_replicate_kv_heads,
 		rc = show_graph(c, "built", c->graph, c->err);
 	if (rc)
 		return rc;

@@ -92,12 +92,6 @@ int qeff_compile_check_options(const struct qeff_compile_options *o, struct qeff
 								      : "comp_ctx_lengths_decode");
 	if (o->enable_chunking && !o->prefill_only)
 		return qeff_error_set(err, -EINVAL, "enable_chunking is for prefill_only");
-	if (o->num_replicate_kv_heads > 1)
-		return qeff_error_set(err, -ENOTSUP,
-				      "num_replicate_kv_heads is %u: KV heads are repeated for "
-				      "several cards to share them out; a program of this version "
-				      "runs on one",
-				      o->num_replicate_kv_heads);
 	if (!o->include_sampler &&
 	    (o->max_top_k_ids || o->include_guided_decoding || o->return_pdfs))
 		return qeff_error_set(err, -EINVAL, "%s is for include_sampler",
@@ -191,6 +185,7 @@ static const char *wants_cache(const struct qeff_compile_options *o)
 	       : o->mxint8_kv_cache		   ? "mxint8_kv_cache"
 	       : o->include_sampler		   ? "include_sampler"
 	       : o->prefill_only		   ? "prefill_only"
+	       : o->num_replicate_kv_heads > 1	   ? "num_replicate_kv_heads"
 	       : o->num_kv_blocks		   ? "num_kv_blocks"
 						   : NULL;
 }

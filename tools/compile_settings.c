@@ -61,7 +61,7 @@ static const char usage_of_the_rest[] =
 	"      --prefill-only         no decode step; --enable-chunking: in chunks (always)\n"
 	"      --num-kv-blocks N      attention by blocks (always)\n"
 	"      --num-replicate-kv-heads N\n"
-	"                             1\n"
+	"                             KV heads stand N times in weights and KV cache\n"
 	"      --mxint8-kv-cache      the KV cache in MXINT8\n"
 	"      --custom-io FILE       YAML with precisions of inputs and outputs\n"
 	"      --specializations FILE JSON that lists the specialisations\n"

@@ -116,7 +116,7 @@ static int list_chunks(struct emitter *e)
 			uint64_t panels = (uint64_t)run->panels * weight->experts;
 			/* Transposed panels are spread over the whole matrix. */
 			bool last_use = weight->view.row_stride >= weight->view.column_stride &&
-					only_reader(e->l, w);
+					!lower_view_repeats(&weight->view) && only_reader(e->l, w);
 
 			for (uint64_t p = 0; p < panels;) {
 				struct chunk *chunk = LOWER_GROW(e->chunks, e->num_chunks);

@@ -116,10 +116,26 @@ static bool reshape(struct layout *l, const struct qeff_graph_shape *shape)
 	return true;
 }
 
+/* Dimensions of 1 that became more, and new ones in front, repeat what they have. */
+static void expand(struct layout *l, const struct qeff_graph_shape *shape)
+{
+	const struct layout old = *l;
+	uint32_t added = shape->rank - old.rank;
+
+	l->rank = shape->rank;
+	for (uint32_t i = 0; i < shape->rank; i++) {
+		struct dimension *d = &l->dims[i];
+
+		*d = i < added ? (struct dimension){ 0 } : old.dims[i - added];
+		if (!d->count)
+			push(d, shape->dims[i].size, 0);
+	}
+}
+
 static bool is_step(const struct qeff_node *node)
 {
 	return qeff_node_is(node, "Transpose") || qeff_node_is(node, "Slice") ||
-	       qeff_node_is(node, "Reshape");
+	       qeff_node_is(node, "Reshape") || qeff_node_is(node, "Expand");
 }
 
 /* Blocks of MXFP4 that stand in the checkpoint. */
@@ -245,6 +261,8 @@ bool lower_view_of(const struct qeff_value *value, bool transposed, struct lower
 			transpose(&l, node);
 		else if (qeff_node_is(node, "Slice"))
 			fits = slice(&l, node);
+		else if (qeff_node_is(node, "Expand"))
+			expand(&l, &node->outputs[0]->shape);
 		else
 			fits = reshape(&l, &node->outputs[0]->shape);
 		if (!fits)
@@ -262,8 +280,8 @@ bool lower_view_of(const struct qeff_value *value, bool transposed, struct lower
 	}
 	merge(&rows);
 	merge(&columns);
-	if (rows.count > 2 || columns.count > 1 || elements(&rows) > UINT32_MAX ||
-	    elements(&columns) > UINT32_MAX)
+	if (rows.count > 2 + (rows.factors[1].stride == 0) || columns.count > 1 ||
+	    elements(&rows) > UINT32_MAX || elements(&columns) > UINT32_MAX)
 		return false;
 	view->name = base->name;
 	if (base->is_initialiser) {
@@ -286,10 +304,11 @@ bool lower_view_of(const struct qeff_value *value, bool transposed, struct lower
 		view->row_stride = view->columns * view->column_stride;
 	if (rows.count)
 		view->row_stride = bytes_of(&unit, rows.factors[rows.count - 1].stride);
-	if (rows.count == 2) {
-		view->group_rows = (uint32_t)rows.factors[1].size;
+	if (rows.count >= 2) {
+		view->group_rows = (uint32_t)rows.factors[rows.count - 1].size;
 		view->group_stride = bytes_of(&unit, rows.factors[0].stride);
 	}
+	view->repeat = rows.count == 3 ? (uint32_t)rows.factors[1].size : 1;
 	return true;
 }
 
@@ -302,6 +321,6 @@ bool lower_view_equal(const struct lower_view *a, const struct lower_view *b)
 {
 	return a->data == b->data && a->scales == b->scales && a->stored == b->stored &&
 	       a->rows == b->rows && a->columns == b->columns && a->group_rows == b->group_rows &&
-	       a->group_stride == b->group_stride && a->row_stride == b->row_stride &&
-	       a->column_stride == b->column_stride;
+	       a->repeat == b->repeat && a->group_stride == b->group_stride &&
+	       a->row_stride == b->row_stride && a->column_stride == b->column_stride;
 }

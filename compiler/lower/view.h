@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weights where they lie: an initialiser, or blocks of MXFP4, or what Transpose, Slice and Reshape
- * take of one, as rows and columns in the checkpoint's bytes. Nothing is copied, so matrices that
- * several weights share (queries, keys and values; gate and up; experts) stay mapped.
+ * Weights where they lie: an initialiser, or blocks of MXFP4, or what Transpose, Slice, Reshape and
+ * Expand make of one, as rows and columns in the checkpoint's bytes. Nothing is copied, so matrices
+ * that several weights share (queries, keys and values; gate and up; experts) stay mapped.
  */
 #ifndef QEFF_LOWER_VIEW_H
 #define QEFF_LOWER_VIEW_H
@@ -17,7 +17,8 @@
  * @stored: enum qeff_nsp_type there; the least that holds the numbers of MXFP4, which is BF16
  * @scales: of MXFP4, those of row 0, one for 16 bytes of @data; else NULL
  * @rows, @columns: a value that is no matrix has one column
- * @group_rows: row r lies at r / group_rows * group_stride + r % group_rows * row_stride
+ * @group_rows: row r lies at r / group_rows / repeat * group_stride + r % group_rows * row_stride
+ * @repeat: how often each group stands there, one behind the other
  * @column_stride: all strides are in bytes; 0 in MXFP4, whose columns lie side by side
  */
 struct lower_view {
@@ -25,11 +26,12 @@ struct lower_view {
 	const uint8_t *data;
 	const uint8_t *scales;
 	uint8_t stored;
-	uint32_t rows, columns, group_rows;
+	uint32_t rows, columns, group_rows, repeat;
 	uint64_t group_stride, row_stride, column_stride;
 };
 
-/* An initialiser, or blocks of MXFP4, or made of one by Transpose, Slice and Reshape alone. */
+/* An initialiser, or blocks of MXFP4, or made of one by Transpose, Slice, Reshape and Expand alone.
+ */
 bool lower_is_view(const struct qeff_value *value);
 /* False if @value is none, not of floats, or lies in too many pieces. @transposed: the other way
  * round. */
@@ -40,8 +42,15 @@ bool lower_view_equal(const struct lower_view *a, const struct lower_view *b);
 
 static inline const uint8_t *lower_view_row(const struct lower_view *view, uint32_t row)
 {
-	return view->data + row / view->group_rows * view->group_stride +
+	return view->data + row / view->group_rows / view->repeat * view->group_stride +
 	       row % view->group_rows * view->row_stride;
+}
+
+/* Whether bytes of the checkpoint are in several rows, or several columns. */
+static inline bool lower_view_repeats(const struct lower_view *view)
+{
+	return view->repeat > 1 || !view->row_stride || !view->column_stride ||
+	       (view->rows > view->group_rows && !view->group_stride);
 }
 
 /* The scales of the row that lies at @row; NULL if it has none. */

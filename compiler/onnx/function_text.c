@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_NAMES 16
+#define MAX_NAMES   16 /* attributes, and numbers in one */
+#define MAX_OUTPUTS 4
 
 /* Takes the next run of bytes not in @stops; steps over what stands before it. */
 static const char *word(const char **text, const char *skip, const char *stops, size_t *length)
@@ -25,16 +26,19 @@ static const char *word(const char **text, const char *skip, const char *stops, 
 static size_t names(struct qeff_arena *arena, const char *text, const char *end,
 		    const char *separators, char ***out)
 {
-	char **list = qeff_arena_alloc(arena, MAX_NAMES, sizeof(*list));
-	size_t count = 0, length;
+	size_t count = 0, length, most = 1;
+	char **list;
 
+	for (const char *at = text; at < end; at++)
+		most += *at == *separators || *at == ',';
+	list = qeff_arena_alloc(arena, most, sizeof(*list));
 	*out = list;
 	while (list && text < end) {
 		const char *start = word(&text, separators, ", )", &length);
 
 		if (!length || start >= end)
 			break;
-		assert(count < MAX_NAMES);
+		assert(count < most);
 		list[count++] = qeff_arena_copy(arena, start, length);
 		if (*text == ')')
 			break;
@@ -45,13 +49,18 @@ static size_t names(struct qeff_arena *arena, const char *text, const char *end,
 static void value(struct qeff_arena *arena, QeffOnnx__AttributeProto *a, const char *text,
 		  size_t length)
 {
-	bool is_float = !strncmp(a->name, "value_float", 11);
+	bool is_float = !strncmp(a->name, "value_float", 11) || memchr(text, '.', length);
 
 	a->has_type = 1;
 	if (*text == '@') {
 		a->ref_attr_name = qeff_arena_copy(arena, text + 1, length - 1);
 		a->type = is_float ? QEFF_ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT
 				   : QEFF_ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT;
+	} else if (*text == '"') {
+		a->type = QEFF_ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING;
+		a->has_s = 1;
+		a->s.data = (uint8_t *)qeff_arena_copy(arena, text + 1, length - 2);
+		a->s.len = a->s.data ? length - 2 : 0;
 	} else if (*text == '[') {
 		char *at = (char *)text;
 
@@ -79,15 +88,16 @@ static QeffOnnx__NodeProto *line(struct qeff_arena *arena, const char *text)
 	if (!node)
 		return NULL;
 	qeff_onnx__node_proto__init(node);
-	node->output = qeff_arena_alloc(arena, 2, sizeof(*node->output));
+	node->output = qeff_arena_alloc(arena, MAX_OUTPUTS, sizeof(*node->output));
 	node->attribute = qeff_arena_alloc(arena, MAX_NAMES, sizeof(*node->attribute));
 	if (!node->output || !node->attribute)
 		return NULL;
 
 	start = word(&text, " ", " ,", &length);
 	node->output[node->n_output++] = qeff_arena_copy(arena, start, length);
-	if (*text == ',') {
-		start = word(&text, ",", " ", &length);
+	while (*text == ',') {
+		assert(node->n_output < MAX_OUTPUTS);
+		start = word(&text, ",", " ,", &length);
 		node->output[node->n_output++] = qeff_arena_copy(arena, start, length);
 	}
 	/* runtimes name what they fuse after the nodes it came from */
@@ -136,9 +146,8 @@ QeffOnnx__FunctionProto *qeff_onnx_function_build(struct qeff_arena *arena,
 	f->name = (char *)function->name;
 	f->domain = (char *)QEFF_GRAPH_DOMAIN;
 	f->opset_import = qeff_arena_alloc(arena, 1, sizeof(*f->opset_import));
-	f->output = qeff_arena_alloc(arena, 1, sizeof(*f->output));
 	f->node = qeff_arena_alloc(arena, count, sizeof(*f->node));
-	if (!f->opset_import || !f->output || !f->node)
+	if (!f->opset_import || !f->node)
 		return NULL;
 	f->opset_import[f->n_opset_import++] = opset;
 	f->n_input = names(arena, function->inputs, function->inputs + strlen(function->inputs),
@@ -151,6 +160,12 @@ QeffOnnx__FunctionProto *qeff_onnx_function_build(struct qeff_arena *arena,
 		if (!f->node[f->n_node])
 			return NULL;
 	}
-	f->output[f->n_output++] = f->node[count - 1]->output[0];
+	if (function->outputs) {
+		f->n_output = names(arena, function->outputs,
+				    function->outputs + strlen(function->outputs), " ", &f->output);
+	} else {
+		f->output = f->node[count - 1]->output;
+		f->n_output = 1;
+	}
 	return arena->failed ? NULL : f;
 }

@@ -14,14 +14,15 @@
  *attribute or on which inputs are there, each case is a function of its own
  * @inputs, @attributes: names, separated by blanks
  * @body: lines "output = Operator(input, input) attribute=value": value is an integer, a float
- *(with a point), a list [1,2], or @name for the function's attribute; the last line's output is the
- *function's
+ *(with a point), a list [1,2], a text in quotation marks, or @name for the function's attribute
+ * @outputs: names; NULL for the last line's first
  */
 struct qeff_onnx_function {
 	const char *name;
 	const char *inputs;
 	const char *attributes;
 	const char *const *body;
+	const char *outputs;
 };
 
 /* The function that stands for @node (an operator of the qeff domain), or NULL if there is none. */

@@ -326,6 +326,10 @@ static int import_node(struct importer *im, struct scope *scope, const QeffOnnx_
 	if (ret)
 		return ret;
 	function = import_qeff(&node) ? NULL : find_function(im, &node);
+	if (!function)
+		ret = import_microsoft(im, scope, &node, &function);
+	if (ret)
+		return ret;
 	if (function)
 		return inline_function(im, scope, &node, function);
 	ret = import_special(im, scope, &node);

@@ -129,13 +129,24 @@ static bool stays(const struct qeff_node *node, uint64_t bytes)
 	       bytes > FEW * qeff_graph_type_bytes(node->outputs[0]->type);
 }
 
+int import_check_computed(struct importer *im)
+{
+	uint64_t limit = ONNX_COMPUTED_BYTES + IMPORT_COMPUTED_TIMES * im->model->tensor_bytes;
+
+	if (im->model->constant_bytes <= limit)
+		return 0;
+	return qeff_error_set(im->err, -EFBIG,
+			      "%s: constants that it works out have more than %llu MB",
+			      im->model->name, (unsigned long long)(limit >> 20));
+}
+
 /* Runs @node, of @bytes of outputs. */
 static int compute(struct importer *im, struct qeff_node *node, uint64_t bytes)
 {
 	uint32_t count = node->num_outputs;
 	void **outputs = calloc(2u * count, sizeof(void *));
 	const void **known = (const void **)(outputs ? outputs + count : NULL);
-	uint64_t room, limit = ONNX_COMPUTED_BYTES + 4 * im->model->tensor_bytes;
+	uint64_t room;
 	int ret = 0;
 
 	if (!outputs)
@@ -156,10 +167,8 @@ static int compute(struct importer *im, struct qeff_node *node, uint64_t bytes)
 		known[i] = onnx_constant(im->model, outputs[i], room);
 		ret = known[i] ? 0 : import_no_memory(im);
 	}
-	if (!ret && im->model->constant_bytes > limit)
-		ret = qeff_error_set(im->err, -EFBIG,
-				     "%s: constants that it works out have more than %llu MB",
-				     im->model->name, (unsigned long long)(limit >> 20));
+	if (!ret)
+		ret = import_check_computed(im);
 	if (!ret)
 		qeff_graph_set_constant(im->graph, node, known);
 	for (uint32_t i = 0; i < count; i++)

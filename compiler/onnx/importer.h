@@ -64,7 +64,8 @@ struct import_node {
 	const QeffOnnx__AttributeProto **protos;
 };
 
-#define IMPORT_SPARE 8 /* inputs and attributes that upgrading may add */
+#define IMPORT_SPARE	      8 /* inputs and attributes that upgrading may add */
+#define IMPORT_COMPUTED_TIMES 9 /* constants may be so much larger than tensors: 4 bits to 32 */
 
 struct importer {
 	struct qeff_onnx_model *model;
@@ -112,6 +113,8 @@ struct qeff_value *import_ints(struct importer *im, const struct scope *scope, c
 struct qeff_value *import_constant(struct importer *im, const struct scope *scope, const char *hint,
 				   const struct qeff_onnx_tensor *tensor);
 bool import_is_constant(const struct importer *im, const struct qeff_value *value);
+/* Refuses a model whose constants have grown out of proportion. */
+int import_check_computed(struct importer *im);
 /* Reads one number of a constant of integers or booleans; false if it is none. */
 bool import_number(const struct qeff_value *value, int64_t *number);
 
@@ -129,4 +132,7 @@ bool import_qeff(struct import_node *node);
 /* An older form becomes that of QEFF_GRAPH_OPSET. */
 int import_upgrade(struct importer *im, struct scope *scope, struct import_node *node);
 
+/* An operator of com.microsoft becomes a @function of ONNX's; NULL if it is none of these. */
+int import_microsoft(struct importer *im, struct scope *scope, struct import_node *node,
+		     const QeffOnnx__FunctionProto **function);
 #endif

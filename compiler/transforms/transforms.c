@@ -22,6 +22,11 @@ static bool wants_attention(const struct qeff_transform_options *options)
 	return options->foreign;
 }
 
+static bool wants_replicate_kv_head(const struct qeff_transform_options *options)
+{
+	return options->num_replicate_kv_heads > 1;
+}
+
 static bool wants_kv_cache(const struct qeff_transform_options *options)
 {
 	return options->kv_cache;
@@ -69,6 +74,7 @@ const struct qeff_transform qeff_transforms[] = {
 	{ "Attention", wants_attention, false, qeff_transform_attention },
 	{ "TextClassification", always, false, qeff_transform_text_classification },
 	{ "FoldConstants", always, false, qeff_transform_fold_constants },
+	{ "ReplicateKVHead", wants_replicate_kv_head, true, qeff_transform_replicate_kv_head },
 	{ "KVCache", wants_kv_cache, true, qeff_transform_kv_cache },
 	{ "SpD", wants_spd, true, qeff_transform_spd },
 	{ "Sampler", wants_sampler, true, qeff_transform_sampler },

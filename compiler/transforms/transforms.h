@@ -32,6 +32,7 @@ struct qeff_custom_io {
  * @loras: adapters that lora_ids chooses among: number 1 is the first of them
  * @num_loras: how many
  * @kv_cache: keep keys and values in retained state (decoders)
+ * @num_replicate_kv_heads: how often KV heads stand in weights and cache; 0 and 1: once
  * @continuous_batching: the cache has full_batch_size slots, chosen by batch_index
  * @comp_ctx_lengths: how much of the context an inference looks at is a shape
  * @spd: logits for num_logits_to_keep tokens of each sequence
@@ -65,6 +66,7 @@ struct qeff_transform_options {
 	bool kv_cache;
 	bool continuous_batching;
 	bool comp_ctx_lengths;
+	uint32_t num_replicate_kv_heads;
 	bool spd;
 	bool sampler;
 	uint32_t max_top_k_ids;
@@ -153,6 +155,10 @@ int qeff_transform_pooling(struct qeff_graph *graph, const struct qeff_transform
 /* Marks values; -EINVAL for a name that is no input or output, or two precisions for one. */
 int qeff_transform_custom_io(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			     uint32_t *changes, struct qeff_error *err);
+/* -ENOTSUP where keys or values come from what knows no heads. */
+int qeff_transform_replicate_kv_head(struct qeff_graph *graph,
+				     const struct qeff_transform_options *options,
+				     uint32_t *changes, struct qeff_error *err);
 /* Marks nodes; -EINVAL if a pattern matches none: a name misspelt would pass unseen. */
 int qeff_transform_fp32_nodes(struct qeff_graph *graph,
 			      const struct qeff_transform_options *options, uint32_t *changes,

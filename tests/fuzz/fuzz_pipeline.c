@@ -149,7 +149,7 @@ static void choose_wishes(struct fuzz_choices *choices, const struct qeff_graph 
 	static const char *const globs[] = { "*", "*norm*", "*.0.*", "*/?", "[", "no such node" };
 	static const uint64_t file_bytes[] = { 0, 1, 1000, 1 << 20 };
 	uint32_t bits = fuzz_choose(choices, 256), more = fuzz_choose(choices, 256);
-	uint32_t sampler = fuzz_choose(choices, 64);
+	uint32_t sampler = fuzz_choose(choices, 256);
 
 	*w = (struct wishes){ 0 };
 	w->options = (struct qeff_transform_options){
@@ -169,6 +169,7 @@ static void choose_wishes(struct fuzz_choices *choices, const struct qeff_graph 
 		.custom_io = w->io,
 		.num_custom_io = more >> 4 & 3,
 		.data_file_bytes = file_bytes[more >> 6],
+		.num_replicate_kv_heads = sampler >> 6,
 		.sampler = sampler & 1,
 		.guided_decoding = sampler & 2,
 		.return_pdfs = sampler & 4,

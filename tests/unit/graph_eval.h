@@ -400,6 +400,14 @@ static inline void eval_reshape(struct eval *e, const struct qeff_node *node)
 	       eval_count(node->inputs[0]) * sizeof(float));
 }
 
+static inline void eval_expand(struct eval *e, const struct qeff_node *node)
+{
+	const struct qeff_value *x = node->inputs[0], *y = node->outputs[0];
+
+	for (uint64_t i = 0; i < eval_count(y); i++)
+		eval_f(e, y)[i] = eval_f(e, x)[eval_broadcast(x, y, i)];
+}
+
 static inline void eval_slice(struct eval *e, const struct qeff_node *node)
 {
 	const struct qeff_value *x = node->inputs[0], *y = node->outputs[0];
@@ -469,6 +477,7 @@ static const struct {
 	{ "Gather", eval_gather },
 	{ "Transpose", eval_transpose },
 	{ "Reshape", eval_reshape },
+	{ "Expand", eval_expand },
 	{ "Slice", eval_slice },
 	{ "qeff.MaskToPositions", eval_positions },
 	{ "qeff.RotaryEmbedding", eval_rotary },

@@ -25,6 +25,14 @@ enum {
 	OP_ROUTE,
 	OP_EXPERTS,
 	OP_MIX,
+	OP_MARK_TEXT,
+	OP_MARK_OUTPUT,
+	OP_PENALISE,
+	OP_BEST,
+	OP_BEST_OF_ALL,
+	OP_SAMPLE,
+	OP_SAMPLE_SHARES,
+	EVERY_OPS
 };
 
 #define EVERY_BATCH	2
@@ -33,10 +41,14 @@ enum {
 #define EVERY_POSITIONS 16
 #define EVERY_WIDTH	64
 #define EVERY_ENTRIES	50
+#define EVERY_CHOSEN	5
 
 struct every {
 	struct nsp_builder b;
 	uint64_t positions, ids, out;
+	/* of each batch entry: what penalties are worth, temperature, top p, min p, top k, masks,
+	 * random numbers */
+	uint64_t numbers[5], top_ks, masks, randoms;
 	uint32_t seed;
 };
 
@@ -268,6 +280,82 @@ static inline void every_experts(struct every *e, struct qeff_nsp_operand x)
 	free(w);
 }
 
+/* Flags of tokens and what they take off, in two slots; @x: of each segment EVERY_WIDTH logits. */
+static inline struct qeff_nsp_operand every_penalties(struct every *e, struct qeff_nsp_operand x)
+{
+	struct qeff_nsp_op op = nsp_op_of(QEFF_NSP_MARK, QEFF_NSP_ROWS_SEGMENTS, EVERY_BATCH);
+	struct qeff_nsp_state flags[2];
+
+	nsp_phase(&e->b);
+	for (int i = 0; i < 2; i++) {
+		flags[i] = (struct qeff_nsp_state){
+			.at = nsp_state(&e->b, EVERY_BATCH * EVERY_WIDTH),
+			.slot_stride = EVERY_WIDTH,
+			.slots = EVERY_BATCH,
+			.positions = 1,
+			.type = QEFF_NSP_BOOL,
+		};
+		op.in[0] = nsp_rows(e->ids, EVERY_SEQ * 8, QEFF_NSP_I64);
+		op.u.mark =
+			(struct qeff_nsp_mark_params){ .flags = flags[i], .width = EVERY_WIDTH };
+		nsp_whole(&e->b, nsp_op(&e->b, &op), 0, QEFF_NSP_NONE);
+	}
+	for (int i = 0; i < 5; i++)
+		e->numbers[i] = nsp_io(&e->b, EVERY_BATCH * 4);
+	e->top_ks = nsp_io(&e->b, EVERY_BATCH * 4);
+	e->masks = nsp_io(&e->b, EVERY_BATCH * EVERY_WIDTH);
+	e->randoms = nsp_io(&e->b, EVERY_BATCH * EVERY_CHOSEN * 4);
+	op = nsp_op_of(QEFF_NSP_PENALISE, QEFF_NSP_ROWS_SEGMENTS, EVERY_BATCH);
+	op.in[0] = x;
+	op.in[1] = nsp_rows(e->numbers[0], 0, QEFF_NSP_F32);
+	op.in[2] = nsp_rows(e->numbers[1], 0, QEFF_NSP_F32);
+	op.out = x;
+	op.u.penalise = (struct qeff_nsp_penalise_params){ .repetition = flags[0],
+							   .presence = flags[1],
+							   .masks = e->masks,
+							   .width = EVERY_WIDTH };
+	nsp_phase(&e->b);
+	nsp_share(&e->b, nsp_op(&e->b, &op), EVERY_WIDTH, 1, QEFF_NSP_NONE, 0);
+	return x;
+}
+
+/* A token of each segment, and how likely each token was. */
+static inline void every_choice(struct every *e, struct qeff_nsp_operand x)
+{
+	struct qeff_nsp_op op = nsp_op_of(QEFF_NSP_BEST, QEFF_NSP_ROWS_SEGMENTS, EVERY_BATCH);
+
+	op.in[0] = x;
+	op.out = nsp_f32(nsp_arena(&e->b, EVERY_BATCH * 4 * EVERY_CHOSEN * 4), 4 * EVERY_CHOSEN);
+	op.u.best = (struct qeff_nsp_best_params){ .width = EVERY_WIDTH,
+						   .parts = 2,
+						   .chosen = EVERY_CHOSEN };
+	nsp_phase(&e->b);
+	nsp_share(&e->b, nsp_op(&e->b, &op), 2, 1, QEFF_NSP_NONE, 0);
+	op.in[0] = op.out;
+	op.out = nsp_f32(nsp_arena(&e->b, EVERY_BATCH * 2 * EVERY_CHOSEN * 4), 2 * EVERY_CHOSEN);
+	op.u.best = (struct qeff_nsp_best_params){
+		.width = 2 * EVERY_CHOSEN, .parts = 1, .chosen = EVERY_CHOSEN, .numbered = 1
+	};
+	nsp_phase(&e->b);
+	nsp_whole(&e->b, nsp_op(&e->b, &op), 1, QEFF_NSP_NONE);
+	x = op.out;
+	op = nsp_op_of(QEFF_NSP_SAMPLE, QEFF_NSP_ROWS_SEGMENTS, EVERY_BATCH);
+	op.in[0] = x;
+	op.in[1] = nsp_rows(e->numbers[2], 0, QEFF_NSP_F32);
+	op.in[2] = nsp_rows(e->top_ks, 0, QEFF_NSP_I32);
+	op.in[3] = nsp_rows(e->numbers[3], 0, QEFF_NSP_F32);
+	op.out = nsp_f32(nsp_arena(&e->b, EVERY_BATCH * 4), 1);
+	op.u.sample = (struct qeff_nsp_sample_params){ .chosen = EVERY_CHOSEN,
+						       .min_ps = e->numbers[4],
+						       .random_numbers = e->randoms };
+	nsp_phase(&e->b);
+	nsp_share_rows(&e->b, nsp_op(&e->b, &op), 0, QEFF_NSP_NONE, 2);
+	op.out = nsp_f32(nsp_arena(&e->b, EVERY_BATCH * EVERY_WIDTH * 4), EVERY_WIDTH);
+	op.u.sample.width = EVERY_WIDTH;
+	op.u.sample.random_numbers = QEFF_NSP_NONE;
+	nsp_share_rows(&e->b, nsp_op(&e->b, &op), 0, QEFF_NSP_NONE, 2);
+}
+
 /* Lays the program out; @e keeps where its inputs and its output are. */
 static inline uint8_t *every_layout(struct every *e, size_t *bytes)
 {
@@ -304,6 +392,7 @@ static inline uint8_t *every_layout(struct every *e, size_t *bytes)
 	nsp_phase(&e->b);
 	nsp_share_rows(&e->b, nsp_op(&e->b, &op), 0, QEFF_NSP_NONE, 2);
 	every_experts(e, tokens);
+	every_choice(e, every_penalties(e, x));
 	return nsp_layout(&e->b, bytes);
 }
 
@@ -314,6 +403,18 @@ static inline void every_inputs(const struct every *e, struct nsp_machine *m)
 
 	memcpy(nsp_ddr(m, e->positions), positions, sizeof(positions));
 	memcpy(nsp_ddr(m, e->ids), ids, sizeof(ids));
+	for (int i = 0; i < EVERY_BATCH; i++) {
+		static const float numbers[5] = { 1.5f, 0.25f, 0.75f, 0.9f, 0.05f };
+
+		for (int j = 0; j < 5; j++)
+			((float *)nsp_ddr(m, e->numbers[j]))[i] = numbers[j] + 0.02f * (float)i;
+		((int32_t *)nsp_ddr(m, e->top_ks))[i] = 4 * i;
+		for (int c = 0; c < EVERY_WIDTH; c++)
+			((uint8_t *)nsp_ddr(m, e->masks))[i * EVERY_WIDTH + c] = (c + i) % 7 != 3;
+		for (int j = 0; j < EVERY_CHOSEN; j++)
+			((float *)nsp_ddr(m, e->randoms))[i * EVERY_CHOSEN + j] =
+				0.1f + 0.17f * (float)(j ^ i);
+	}
 }
 
 #endif

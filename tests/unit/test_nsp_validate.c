@@ -94,7 +94,7 @@ static const struct damage damages[] = {
 	{ S(seq), 3, "not seq * 8 bytes apart" },
 	{ S(positions), 17, "fewer entries than there are positions" },
 	{ S(slots), 3, "fewer slots" },
-	{ T(0, op), 18, "no such operation" },
+	{ T(0, op), EVERY_OPS, "no such operation" },
 	{ T(0, op), OP_NORM, "in a specialisation without ROWS" },
 	{ T(1, op), OP_ROWS, "ROWS belongs in the first phase" },
 	{ INDEX, 1, 0, 4, 0, "ROWS belongs in the first phase" },

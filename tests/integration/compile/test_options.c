@@ -193,8 +193,10 @@ static void numbers_that_do_not_fit_are_refused(void)
 	refused((struct qeff_compile_options){ .comp_ctx_lengths_decode = NUMBERS(0) }, -EINVAL,
 		"comp_ctx_lengths_decode has 0");
 	refused((struct qeff_compile_options){ .num_devices = 2 }, -ENOTSUP, "num_devices is 2");
-	refused((struct qeff_compile_options){ .num_replicate_kv_heads = 2 }, -ENOTSUP,
-		"num_replicate_kv_heads is 2");
+	refused((struct qeff_compile_options){ .num_replicate_kv_heads = 5 }, -EINVAL,
+		"do not divide");
+	refused((struct qeff_compile_options){ .model_dir = bert, .num_replicate_kv_heads = 2 },
+		-EINVAL, "num_replicate_kv_heads is for models that generate text");
 	refused((struct qeff_compile_options){ .enable_chunking = true }, -EINVAL,
 		"enable_chunking is for prefill_only");
 	refused((struct qeff_compile_options){ .prefill_only = true,
