@@ -20,6 +20,7 @@ struct qeff_onnx_model;
  * struct qeff_onnx_tensor - a tensor as a file holds it
  * @name: may be ""
  * @data: its numbers, row-major, aligned to the type
+ * @nibbles: the file has 4 bits for each, of a byte here
  */
 struct qeff_onnx_tensor {
 	const char *name;
@@ -28,6 +29,7 @@ struct qeff_onnx_tensor {
 	int64_t dims[QEFF_GRAPH_MAX_RANK];
 	const void *data;
 	uint64_t size_bytes;
+	bool nibbles;
 };
 
 /* The shape that an input is to have. */

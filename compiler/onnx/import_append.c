@@ -307,6 +307,10 @@ struct qeff_value *import_constant(struct importer *im, const struct scope *scop
 				       tensor->dims, tensor->data);
 	if (!value)
 		qeff_graph_status(im->graph, im->err);
+	else if (tensor->nibbles && !onnx_names_add(&im->nibbles, value->name)) {
+		import_no_memory(im);
+		return NULL;
+	}
 	return value;
 }
 

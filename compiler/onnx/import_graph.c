@@ -161,6 +161,11 @@ static int add_input(struct importer *im, struct scope *scope, const QeffOnnx__V
 		return qeff_error_set(im->err, -ENODATA,
 				      "%s: input \"%s\" has no shape; one must be given",
 				      im->model->name, name);
+	if (!qeff_graph_type_bytes((enum qeff_graph_type)info->type->tensor_type->elem_type))
+		return qeff_error_set(im->err, -ENOTSUP,
+				      "%s: input \"%s\" has element type %d, which no input can "
+				      "have here (as a constant it may)",
+				      im->model->name, name, info->type->tensor_type->elem_type);
 	rank = asked ? asked->rank : (uint32_t)(shape->n_dim > 99 ? 99 : shape->n_dim);
 	for (uint32_t d = 0; d < rank && rank <= QEFF_GRAPH_MAX_RANK && !ret; d++) {
 		if (asked)
@@ -326,6 +331,7 @@ int qeff_onnx_import(struct qeff_onnx_model *model, const struct qeff_onnx_impor
 		*graph = im.graph;
 	onnx_names_free(&im.functions);
 	onnx_names_free(&im.sizes);
+	onnx_names_free(&im.nibbles);
 	qeff_arena_free(&im.scratch);
 	free(im.constant);
 	free(im.bound);

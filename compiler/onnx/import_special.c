@@ -205,5 +205,5 @@ int import_special(struct importer *im, struct scope *scope, struct import_node 
 			return alias(im, scope, node, node->inputs[0]);
 		return widened_weights(im, scope, node);
 	}
-	return 0;
+	return import_quantise(im, scope, node);
 }

@@ -74,6 +74,7 @@ struct importer {
 	struct qeff_arena scratch;   /* of this import */
 	struct onnx_names functions; /* number: in the model */
 	struct onnx_names sizes;     /* number: in bound[] */
+	struct onnx_names nibbles;   /* values that are bytes of what has 4 bits */
 	struct qeff_binding_size *bound;
 	uint32_t num_bound;
 	uint32_t num_nodes, depth, num_made;
@@ -112,9 +113,9 @@ struct qeff_value *import_ints(struct importer *im, const struct scope *scope, c
 			       bool is_list, uint32_t count, const int64_t *numbers);
 struct qeff_value *import_constant(struct importer *im, const struct scope *scope, const char *hint,
 				   const struct qeff_onnx_tensor *tensor);
-bool import_is_constant(const struct importer *im, const struct qeff_value *value);
 /* Refuses a model whose constants have grown out of proportion. */
 int import_check_computed(struct importer *im);
+bool import_is_constant(const struct importer *im, const struct qeff_value *value);
 /* Reads one number of a constant of integers or booleans; false if it is none. */
 bool import_number(const struct qeff_value *value, int64_t *number);
 
@@ -125,14 +126,16 @@ void import_drop_attribute(struct import_node *node, const char *name);
 
 /* Nodes that are no operators of the graph. 1: done; 0: not one of these. */
 int import_special(struct importer *im, struct scope *scope, struct import_node *node);
+/* QuantizeLinear and DequantizeLinear of newer opsets: the same. */
+int import_quantise(struct importer *im, struct scope *scope, struct import_node *node);
 /* If, Loop, Scan: the same. */
 int import_flow(struct importer *im, struct scope *scope, struct import_node *node);
 /* A function of the qeff domain becomes the operator that it stands for, if there is one. */
 bool import_qeff(struct import_node *node);
-/* An older form becomes that of QEFF_GRAPH_OPSET. */
-int import_upgrade(struct importer *im, struct scope *scope, struct import_node *node);
-
 /* An operator of com.microsoft becomes a @function of ONNX's; NULL if it is none of these. */
 int import_microsoft(struct importer *im, struct scope *scope, struct import_node *node,
 		     const QeffOnnx__FunctionProto **function);
+/* An older form becomes that of QEFF_GRAPH_OPSET. */
+int import_upgrade(struct importer *im, struct scope *scope, struct import_node *node);
+
 #endif

@@ -24,6 +24,10 @@ static int out_of_memory(const struct qeff_onnx_model *model, struct qeff_error 
 	return qeff_error_set(err, -ENOMEM, "%s: out of memory", model->name);
 }
 
+/* Types of 4 bits, which are read as bytes. */
+#define UINT4 21
+#define INT4  22
+
 /* ---- numbers in fields by type ---- */
 
 /* @count numbers of @from_bytes, of which the low @to_bytes count (little-endian, as this host). */
@@ -31,6 +35,33 @@ static void narrow(uint8_t *to, size_t to_bytes, const void *from, size_t from_b
 {
 	for (size_t i = 0; i < count; i++)
 		memcpy(to + i * to_bytes, (const uint8_t *)from + i * from_bytes, to_bytes);
+}
+
+/* Two numbers of 4 bits in each of @bytes, the low one first, become bytes. */
+static int widen_nibbles(struct qeff_onnx_model *model, const QeffOnnx__TensorProto *proto,
+			 struct qeff_onnx_tensor *tensor, const uint8_t *from, size_t bytes,
+			 size_t stride, struct qeff_error *err)
+{
+	size_t count = tensor->size_bytes;
+	uint8_t *to;
+
+	if (bytes != count / 2 + count % 2)
+		return qeff_error_set(err, -EINVAL,
+				      "%s: tensor \"%s\": has %zu pairs of 4 bits, its shape has "
+				      "%zu numbers",
+				      model->name, onnx_text(proto->name), bytes, count);
+	to = malloc(count + 1);
+	if (!to)
+		return out_of_memory(model, err);
+	for (size_t i = 0; i < count; i++) {
+		uint8_t pair = from[i / 2 * stride], nibble = i % 2 ? pair >> 4 : pair & 15;
+		bool negative = tensor->type == QEFF_GRAPH_I8 && nibble > 7;
+
+		to[i] = (uint8_t)(negative ? nibble | 0xf0 : nibble);
+	}
+	tensor->data = onnx_constant(model, to, count);
+	free(to);
+	return tensor->data ? 0 : out_of_memory(model, err);
 }
 
 static int typed_data(struct qeff_onnx_model *model, const QeffOnnx__TensorProto *proto,
@@ -62,6 +93,10 @@ static int typed_data(struct qeff_onnx_model *model, const QeffOnnx__TensorProto
 		from_bytes = 8;
 		break;
 	default: /* bits of f16 and bf16 too */
+		if (tensor->nibbles)
+			return widen_nibbles(model, proto, tensor,
+					     (const uint8_t *)proto->int32_data,
+					     proto->n_int32_data, 4, err);
 		from = proto->int32_data;
 		count = proto->n_int32_data;
 		break;
@@ -146,7 +181,10 @@ static int external_data(struct qeff_onnx_model *model, const QeffOnnx__TensorPr
 			 struct qeff_onnx_tensor *tensor, struct qeff_error *err)
 {
 	const char *location = "";
-	uint64_t offset = 0, length = tensor->size_bytes;
+	const uint64_t size_bytes = tensor->nibbles
+					    ? tensor->size_bytes / 2 + tensor->size_bytes % 2
+					    : tensor->size_bytes;
+	uint64_t offset = 0, length = size_bytes;
 	struct qeff_map *map = NULL;
 	int ret = 0;
 
@@ -171,15 +209,16 @@ static int external_data(struct qeff_onnx_model *model, const QeffOnnx__TensorPr
 	ret = data_file(model, location, &map, err);
 	if (ret)
 		return ret;
-	if (length != tensor->size_bytes || offset > map->size_bytes ||
-	    length > map->size_bytes - offset)
+	if (length != size_bytes || offset > map->size_bytes || length > map->size_bytes - offset)
 		return qeff_error_set(
 			err, -EINVAL,
 			"%s: tensor \"%s\": needs %llu bytes; %llu at %llu are named, "
 			"%s has %zu",
-			model->name, onnx_text(proto->name), (unsigned long long)tensor->size_bytes,
+			model->name, onnx_text(proto->name), (unsigned long long)size_bytes,
 			(unsigned long long)length, (unsigned long long)offset, location,
 			map->size_bytes);
+	if (tensor->nibbles)
+		return widen_nibbles(model, proto, tensor, map->data + offset, length, 1, err);
 	tensor->data = map->data + offset;
 	return 0;
 }
@@ -199,7 +238,11 @@ static int align(struct qeff_onnx_model *model, struct qeff_onnx_tensor *tensor,
 static int shape_of(struct qeff_onnx_model *model, const QeffOnnx__TensorProto *proto,
 		    struct qeff_onnx_tensor *tensor, struct qeff_error *err)
 {
-	size_t bytes = qeff_graph_type_bytes((enum qeff_graph_type)proto->data_type);
+	const bool is_u4 = proto->data_type == UINT4, is_i4 = proto->data_type == INT4;
+	const enum qeff_graph_type type = is_u4	  ? QEFF_GRAPH_U8
+					  : is_i4 ? QEFF_GRAPH_I8
+						  : (enum qeff_graph_type)proto->data_type;
+	size_t bytes = qeff_graph_type_bytes(type);
 	uint64_t elements = 1;
 
 	if (!bytes)
@@ -213,7 +256,8 @@ static int shape_of(struct qeff_onnx_model *model, const QeffOnnx__TensorProto *
 				      "possible",
 				      model->name, onnx_text(proto->name), proto->n_dims,
 				      QEFF_GRAPH_MAX_RANK);
-	tensor->type = (enum qeff_graph_type)proto->data_type;
+	tensor->type = type;
+	tensor->nibbles = is_u4 || is_i4;
 	tensor->rank = (uint32_t)proto->n_dims;
 	for (uint32_t i = 0; i < tensor->rank; i++) {
 		tensor->dims[i] = proto->dims[i];
@@ -242,6 +286,9 @@ int onnx_tensor(struct qeff_onnx_model *model, const QeffOnnx__TensorProto *prot
 		ret = external_data(model, proto, tensor, err);
 	} else if (!proto->has_raw_data) {
 		ret = typed_data(model, proto, tensor, err);
+	} else if (tensor->nibbles) {
+		ret = widen_nibbles(model, proto, tensor, proto->raw_data.data, proto->raw_data.len,
+				    1, err);
 	} else if (proto->raw_data.len != tensor->size_bytes) {
 		return qeff_error_set(err, -EINVAL,
 				      "%s: tensor \"%s\": has %zu bytes, its shape needs %llu",

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An ONNX file: imported as it is, and once more with a size for each of its symbols; what comes of
- * it is a valid graph, which is bound, lowered and run.
+ * An ONNX file: changed by the transforms of files, imported as it is, and once more with a size
+ * for each of its symbols; what comes of it is a valid graph, which is bound, lowered and run.
  */
 #include "choices.h"
 #include "fuzz.h"
 
 #include "lower/fold.h"
-#include "onnx/import.h"
+#include "onnx/transforms.h"
 
 #include <string.h>
 
@@ -53,6 +53,22 @@ static int compile(struct qeff_onnx_model *model, const struct qeff_binding_size
 	return rc;
 }
 
+/* All of them, whether they find anything or not; every other file with its own names. */
+static int transform(struct qeff_onnx_model *model, bool names, struct qeff_error *err)
+{
+	const struct qeff_onnx_transform_options options = { .remove_prefix = names,
+							     .adapter = "default" };
+	int rc = 0;
+
+	for (size_t i = 0; i < qeff_num_onnx_transforms && !rc; i++) {
+		uint32_t changes;
+
+		if (names || i)
+			rc = qeff_onnx_transforms[i].apply(model, &options, &changes, err);
+	}
+	return rc;
+}
+
 size_t fuzz_regions(const uint8_t *data, size_t size, struct fuzz_region *regions)
 {
 	regions[0] = (struct fuzz_region){ 0, size };
@@ -72,6 +88,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (rc) {
 		fuzz_refused(rc, &err, NAME);
+		return 0;
+	}
+	rc = transform(model, size % 2, &err);
+	if (rc) {
+		fuzz_refused(rc, &err, NAME);
+		qeff_onnx_close(model);
 		return 0;
 	}
 	while (count < MAX_SYMBOLS && (symbol = qeff_onnx_symbol(model, count))) {

@@ -283,11 +283,63 @@ def architectures(out, root):
             write(f"{out}/pipeline/{name}-{kind}", choices + bytes(source.randrange(16) for _ in range(48)))
 
 
+def varint(value):
+    return bytes([value & 127 | 128]) + varint(value >> 7) if value > 127 else bytes([value])
+
+
 def field(number, body):
-    """A protobuf field that has a length."""
-    def varint(value):
-        return bytes([value & 127 | 128]) + varint(value >> 7) if value > 127 else bytes([value])
+    """A protobuf field: a number, or what has a length."""
+    if isinstance(body, int):
+        return varint(number << 3) + varint(body)
+    body = body.encode() if isinstance(body, str) else body
     return varint(number << 3 | 2) + varint(len(body)) + body
+
+
+def layered(out):
+    """A model that every transform of ONNX files finds something in: decoder layers that are functions, with caches
+    inside, adapters, paths before names, what nothing reads, and an initialiser of more than a page."""
+    def node(line, domain=""):
+        op, inputs, outputs = line.split(" ")
+        return b"".join([field(1, name) for name in inputs.split(",")] + [field(2, name) for name in outputs.split(",")]
+                        + [field(4, op)] + ([field(7, domain)] if domain else []))
+
+    def info(name, kind, dims):
+        shape = b"".join(field(1, field(1, dim)) for dim in dims)
+        return field(1, name) + field(2, field(1, field(1, kind) + field(2, shape)))
+
+    def tensor(name, dims, source):
+        count = dims[0] * dims[1]
+        return b"".join(field(1, dim) for dim in dims) + field(2, 1) + field(8, name) + field(
+            9, struct.pack(f"<{count}f", *(source.uniform(-0.3, 0.3) for _ in range(count))))
+
+    def function(name, inputs, outputs, nodes):
+        return b"".join([field(1, name)] + [field(4, i) for i in inputs] + [field(5, o) for o in outputs]
+                        + [field(7, n) for n in nodes] + [field(9, field(1, "") + field(2, 17)), field(10, "own")])
+
+    source, cache, rows = random.Random(5), [1, 1, 8, 4], [1, 1, 2, 4]
+    functions = [
+        function("ADecoderLayer", ["h", "k", "v", "p"], ["o"],
+                 [node("CtxScatter v,p,h vv", "qeff"), node("CtxScatter k,p,h kk", "qeff"), node("Add kk,vv s"),
+                  node("ReduceMean s o")]),
+        function("BDecoderLayer", ["h"], ["o", "past_key.0_InternalRetainedState"],
+                 [node("Relu h o"), node("Neg h past_key.0_InternalRetainedState")]),
+        function("Uncalled", ["h"], ["o"], [node("Relu h o")]),
+    ]
+    graph = b"".join(
+        [field(1, node("ADecoderLayer v/x,past_key.0,past_value.0_RetainedState,p a", "own")),
+         field(1, node("BDecoderLayer a b,n", "own")), field(1, node("MatMul v/x,m.lora_A.default.weight l")),
+         field(1, node("MatMul l,m.lora_B.default.weight v/y")), field(2, "layers"),
+         field(5, tensor("m.lora_A.default.weight", [4, 300], source)),
+         field(5, tensor("m.lora_B.default.weight", [300, 4], source)),
+         field(5, field(1, 64) + field(2, 1) + field(8, "fake"))]
+        + [field(11, info(name, kind, dims)) for name, kind, dims in (
+            ("v/x", 1, rows), ("p", 7, [1, 2]), ("past_key.0", 1, cache), ("past_value.0_RetainedState", 1, cache))]
+        + [field(12, info(name, 1, [])) for name in ("b", "n", "v/y", "past_key.0_RetainedState",
+                                                     "past_value.0_RetainedState")])
+    write(f"{out}/onnx/layered.onnx", b"".join(
+        [field(1, 8), field(7, graph)] + [field(8, field(1, domain) + field(2, version))
+                                          for domain, version in (("", 17), ("own", 1), ("qeff", 1))]
+        + [field(25, f) for f in functions]))
 
 
 def onnx(out, compiler, tests):
@@ -304,6 +356,7 @@ def onnx(out, compiler, tests):
         os.makedirs(f"{out}/onnx", exist_ok=True)
         os.rename(f"{out}/export/model.onnx", f"{out}/onnx/{name}.onnx")
     globals().update(HIDDEN=sizes[0], INNER=sizes[1], VOCAB=sizes[2])
+    layered(out)
     for folder in sorted(glob.glob(f"{tests}/*/*")) if tests else []:
         if not os.path.exists(f"{folder}/model.onnx"):
             continue
