@@ -185,6 +185,66 @@
 		"range = Range(from, length, step)", "front = Constant() value_ints=[0]",          \
 		"kpos = Unsqueeze(range, front)"
 
+/* of logits x [B,1,V] the @most highest: which of them stay, by temperature, top k, top p, min p */
+#define CANDIDATES                                                                                 \
+	"nothing = Constant() value_float=0.0", "unit = Constant() value_float=1.0",               \
+		"zero = Constant() value_int=0", "one = Constant() value_int=1",                   \
+		"rows = Squeeze(x, n1)", "cold = Equal(t, nothing)",                               \
+		"safe = Where(cold, unit, t)", "hot = Div(rows, safe)",                            \
+		"values,ids = TopK(hot, most)", "end = Squeeze(most)",                             \
+		"rank = Range(zero, end, one)", "k64 = Cast(k) to=7", "few = Less(k64, one)",      \
+		"many = Greater(k64, end)", "off = Or(few, many)",                                 \
+		"kept_k = Where(off, end, k64)", "in_k = Less(rank, kept_k)",                      \
+		"lowest = Constant() value_float=-3.4e38", "left = Where(in_k, values, lowest)",   \
+		"p = Softmax(left) axis=-1", "behind = CumSum(p, one) reverse=1",                  \
+		"spare = Sub(unit, tp)", "out_p = LessOrEqual(behind, spare)",                     \
+		"largest = ReduceMax(p, n1) keepdims=1", "least = Mul(mp, largest)",               \
+		"out_m = Less(p, least)", "out = Or(out_p, out_m)", "stays = Not(out)",            \
+		"first = Equal(rank, zero)", "either = Or(first, stays)",                          \
+		"kept = And(either, in_k)"
+
+#define MARK_NAMES                                                                                 \
+	"i0 = Constant() value_ints=[0]", "i1 = Constant() value_ints=[1]",                        \
+		"zero = Constant() value_int=0", "unit = Constant() value_float=1.0"
+
+/* flags [N,V], whose rows "batch" [B] are those of the sequences: without what a sequence had that
+ * begins, with its tokens; one column and one row more catch what is no token and who is dead */
+#define MARK_ROWS                                                                                  \
+	"dims = Shape(flags)", "slots = Gather(dims, i0)", "columns = Gather(dims, i1)",           \
+		"live = GreaterOrEqual(pos, zero)", "live_f = Cast(live) to=1",                    \
+		"lives_f = ReduceMax(live_f, i1) keepdims=0", "lives = Cast(lives_f) to=9",        \
+		"begins = Equal(pos, zero)", "begins_f = Cast(begins) to=1",                       \
+		"new_f = ReduceMax(begins_f, i1) keepdims=1", "old_f = Sub(unit, new_f)",          \
+		"before = Cast(flags) to=1", "rows = Gather(before, batch)",                       \
+		"kept = Mul(rows, old_f)", "spare = Sub(old_f, old_f)",                            \
+		"longer = Concat(kept, spare) axis=1", "pdims = Shape(pos)",                       \
+		"tokens = Gather(pdims, i1)", "single = Equal(tokens, i1)",                        \
+		"only = Constant() value_int=@decode", "any = Equal(only, zero)",                  \
+		"counts = Or(single, any)", "not_low = GreaterOrEqual(ids, zero)",                 \
+		"not_high = Less(ids, columns)", "token = And(not_low, not_high)",                 \
+		"meant = And(token, live)", "sets = And(meant, counts)",                           \
+		"at = Where(sets, ids, columns)", "dead_f = Sub(unit, live_f)",                    \
+		"ones = Add(live_f, dead_f)", "marked = ScatterElements(longer, at, ones) axis=1", \
+		"row = Slice(marked, i0, columns, i1)", "place = Where(lives, batch, slots)",      \
+		"places = Unsqueeze(place, i1)", "extra = Slice(before, i0, i1, i0)",              \
+		"more = Concat(before, extra) axis=0", "written = ScatterND(more, places, row)",   \
+		"those = Slice(written, i0, slots, i0)", "y = Cast(those) to=9"
+
+#define OWN_FLAGS "rep_rows = Identity(rep)", "pres_rows = Identity(pres)"
+#define SLOT_FLAGS                                                                                 \
+	"slot = Squeeze(index, i1)", "rep_rows = Gather(rep, slot)",                               \
+		"pres_rows = Gather(pres, slot)"
+#define OPEN_BY_MASKS                                                                              \
+	"mask = Unsqueeze(masks, i1)", "closed = Constant() value_float=-65504.0",                 \
+		"open = Where(mask, x, closed)"
+#define PENALTIES                                                                                  \
+	"r = Unsqueeze(rep_rows, i1)", "factor = Unsqueeze(factors, i1)",                          \
+		"nothing = Constant() value_float=0.0", "above = Greater(open, nothing)",          \
+		"down = Div(open, factor)", "up = Mul(open, factor)",                              \
+		"bent = Where(above, down, up)", "repeated = Where(r, bent, open)",                \
+		"p = Unsqueeze(pres_rows, i1)", "off = Unsqueeze(less, i1)",                       \
+		"lower = Sub(repeated, off)", "y = Where(p, lower, repeated)"
+
 static const struct qeff_onnx_function functions[] = {
 	{ "MaskToPositions", "mask", "",
 	  BODY("zero = Constant() value_int=0", "live = Greater(mask, zero)",
@@ -308,21 +368,8 @@ static const struct qeff_onnx_function functions[] = {
 	       "single = Constant() value_ints=[1]", "full = Concat(shape, single) axis=0",
 	       "y = Expand(rows, full)") },
 	{ "Sample", "x t k tp mp u", "",
-	  BODY("n1 = Constant() value_ints=[1]", "n2 = Constant() value_ints=[2]",
-	       "nothing = Constant() value_float=0.0", "unit = Constant() value_float=1.0",
-	       "zero = Constant() value_int=0", "one = Constant() value_int=1",
-	       "rows = Squeeze(x, n1)", "cold = Equal(t, nothing)", "safe = Where(cold, unit, t)",
-	       "hot = Div(rows, safe)", "u_dims = Shape(u)", "most = Gather(u_dims, n1)",
-	       "values,ids = TopK(hot, most)", "end = Squeeze(most)",
-	       "rank = Range(zero, end, one)", "k64 = Cast(k) to=7", "few = Less(k64, one)",
-	       "many = Greater(k64, end)", "off = Or(few, many)", "kept_k = Where(off, end, k64)",
-	       "in_k = Less(rank, kept_k)", "lowest = Constant() value_float=-3.4e38",
-	       "left = Where(in_k, values, lowest)", "p = Softmax(left) axis=-1",
-	       "behind = CumSum(p, one) reverse=1", "spare = Sub(unit, tp)",
-	       "out_p = LessOrEqual(behind, spare)", "largest = ReduceMax(p, n1) keepdims=1",
-	       "least = Mul(mp, largest)", "out_m = Less(p, least)", "out = Or(out_p, out_m)",
-	       "stays = Not(out)", "first = Equal(rank, zero)", "either = Or(first, stays)",
-	       "kept = And(either, in_k)", "last = Constant() value_ints=[-1]",
+	  BODY("n1 = Constant() value_ints=[1]", "u_dims = Shape(u)", "most = Gather(u_dims, n1)",
+	       CANDIDATES, "n2 = Constant() value_ints=[2]", "last = Constant() value_ints=[-1]",
 	       "front = Constant() value_ints=[-9223372036854775807]",
 	       "back = Slice(u, last, front, n1, last)", "l1 = Log(back)", "l2 = Neg(l1)",
 	       "l3 = Log(l2)", "noise = Neg(l3)", "drawn = Add(left, noise)",
@@ -330,6 +377,26 @@ static const struct qeff_onnx_function functions[] = {
 	       "pick = ArgMax(final) axis=1 keepdims=1 select_last_index=1",
 	       "taken = Where(cold, zero, pick)", "token = GatherElements(ids, taken) axis=1",
 	       "y = Unsqueeze(token, n2)") },
+	{ "Probabilities", "x t k tp mp", "candidates",
+	  BODY("n1 = Constant() value_ints=[1]", "n0 = Constant() value_ints=[0]",
+	       "number = Constant() value_int=@candidates", "most = Unsqueeze(number, n0)",
+	       CANDIDATES, "final = Where(kept, left, lowest)", "shares = Softmax(final) axis=-1",
+	       "dims = Shape(rows)", "none = Expand(nothing, dims)",
+	       "spread = ScatterElements(none, ids, shares) axis=1", "y = Unsqueeze(spread, n1)") },
+	{ "Mark", "flags pos ids", "decode",
+	  BODY(MARK_NAMES, "pdims0 = Shape(pos)", "n0 = Constant() value_int=0",
+	       "entries = Gather(pdims0, n0)", "n1 = Constant() value_int=1",
+	       "batch = Range(n0, entries, n1)", MARK_ROWS) },
+	{ "MarkCB", "flags pos ids index", "decode",
+	  BODY(MARK_NAMES, "batch = Squeeze(index, i1)", MARK_ROWS) },
+	{ "Penalise", "x rep pres factors less", "",
+	  BODY("i1 = Constant() value_ints=[1]", OWN_FLAGS, "open = Identity(x)", PENALTIES) },
+	{ "PenaliseCB", "x rep pres factors less index", "",
+	  BODY("i1 = Constant() value_ints=[1]", SLOT_FLAGS, "open = Identity(x)", PENALTIES) },
+	{ "PenaliseMasked", "x rep pres factors less none masks", "",
+	  BODY("i1 = Constant() value_ints=[1]", OWN_FLAGS, OPEN_BY_MASKS, PENALTIES) },
+	{ "PenaliseMaskedCB", "x rep pres factors less index masks", "",
+	  BODY("i1 = Constant() value_ints=[1]", SLOT_FLAGS, OPEN_BY_MASKS, PENALTIES) },
 	{ "PoolMean", "x pos", "",
 	  BODY(LIVE_ROWS, "kept = Mul(x, live_f)", "one = Constant() value_ints=[1]",
 	       "sum = ReduceSum(kept, one) keepdims=0", "count = ReduceSum(live_f, one) keepdims=0",
@@ -369,6 +436,12 @@ const struct qeff_onnx_function *qeff_onnx_function_for(const struct qeff_node *
 			name = "QueryDisentangledAttention";
 		else if (!qeff_node_input(node, 6))
 			name = "KeyDisentangledAttention";
+	} else if (!strcmp(name, "Mark") && qeff_node_input(node, 3)) {
+		name = "MarkCB";
+	} else if (!strcmp(name, "Penalise") && qeff_node_input(node, 6)) {
+		name = qeff_node_input(node, 5) ? "PenaliseMaskedCB" : "PenaliseMasked";
+	} else if (!strcmp(name, "Penalise") && qeff_node_input(node, 5)) {
+		name = "PenaliseCB";
 	} else if (!strcmp(name, "CtxScatter") && qeff_node_input(node, 3)) {
 		name = "CtxScatterCB";
 	} else if (!strcmp(name, "CtxGather") && qeff_node_input(node, 2)) {

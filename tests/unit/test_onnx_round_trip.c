@@ -47,6 +47,21 @@ static const struct variant variants[] = {
 	  QEFF_LOWER_FP16,
 	  QEFF_MODEL_CAUSAL_LM,
 	  { 8, 1 } },
+	{ "sampler",
+	  { .kv_cache = true, .sampler = true, .return_pdfs = true },
+	  QEFF_LOWER_FP32,
+	  QEFF_MODEL_CAUSAL_LM,
+	  { 8, 1 } },
+	{ "sampler with masks, slots, KV heads twice",
+	  { .kv_cache = true,
+	    .continuous_batching = true,
+	    .sampler = true,
+	    .guided_decoding = true,
+	    .max_top_k_ids = 9,
+	    .num_replicate_kv_heads = 2 },
+	  QEFF_LOWER_INT8,
+	  QEFF_MODEL_CAUSAL_LM,
+	  { 8, 1 } },
 	{ "encoder", { .data_files = true }, QEFF_LOWER_FP32, QEFF_MODEL_ENCODER, { 8 } },
 	{ "pooled",
 	  { .pooling = "mean", .normalize = true },
@@ -153,6 +168,7 @@ static void model_goes_round(const char *path)
 		const struct qeff_model_options options = {
 			.positions = variant->transforms.kv_cache ? POSITIONS : 8
 		};
+		struct qeff_transform_options transforms = variant->transforms;
 		struct qeff_transforms_applied applied;
 		struct qeff_checkpoint *checkpoint = NULL;
 		struct qeff_model_info info = { 0 };
@@ -165,7 +181,10 @@ static void model_goes_round(const char *path)
 		if (!ret)
 			ret = qeff_model_build(checkpoint, &options, &graph, &info, &err);
 		if (!ret && info.task == variant->task) {
-			ret = qeff_transforms_apply(graph, &variant->transforms, &applied, &err);
+			/* where heads share keys */
+			if (info.heads % (2 * info.kv_heads))
+				transforms.num_replicate_kv_heads = 0;
+			ret = qeff_transforms_apply(graph, &transforms, &applied, &err);
 			if (!ret)
 				ret = round_trip(graph, variant, folder, &err);
 			trips++;
