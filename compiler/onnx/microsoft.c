@@ -262,7 +262,8 @@ static bool is_word_of(const char *list, const char *word)
 {
 	size_t length = strlen(word);
 
-	for (const char *at = list; (at = strstr(at, word)); at++)
+	/* one without a name is none */
+	for (const char *at = list; length && (at = strstr(at, word)); at++)
 		if ((at == list || at[-1] == ' ') && (!at[length] || at[length] == ' '))
 			return true;
 	return false;
