@@ -215,7 +215,7 @@ static const struct row {
 	{ "QLinearConcat", "*", 5, "y", "axis", ms_qlinear_concat },
 };
 
-/* Of ONNX itself, from opset 23 on (the first one is onnxruntime's). */
+/* Of ONNX itself, most from opset 23 on (the first one is onnxruntime's). */
 static const struct row plain_rows[] = {
 	{ "SimplifiedLayerNormalization", "x gamma", 2, "y inverse", "epsilon axis stash_type",
 	  ms_rms_norm },
@@ -227,6 +227,7 @@ static const struct row plain_rows[] = {
 	  os_attention },
 	{ "RotaryEmbedding", "x cos sin position_ids", 3, "y",
 	  "interleaved num_heads rotary_embedding_dim", os_rotary_embedding },
+	{ "LpNormalization", "x", 1, "y", "axis p", os_lp_normalization },
 	{ "Swish", "x", 1, "y", "alpha", os_swish },
 	{ "TensorScatter", "cache update write", 2, "y", "axis mode", os_tensor_scatter },
 };

@@ -77,7 +77,8 @@ void ms_qlinear_pool(struct ms_body *b);
 void ms_qlinear_where(struct ms_body *b);
 void ms_qlinear_concat(struct ms_body *b);
 
-/* ONNX's own, of opsets 23 and 24. */
+/* ONNX's own: the first of any opset, the others of 23 and 24. */
+void os_lp_normalization(struct ms_body *b);
 void os_attention(struct ms_body *b);
 void os_rotary_embedding(struct ms_body *b);
 void os_swish(struct ms_body *b);

@@ -251,7 +251,18 @@ void os_rotary_embedding(struct ms_body *b)
 		ms_join_heads(b, "turned", batch, seq, heads * dim);
 }
 
-/* ---- Swish, TensorScatter ---- */
+/* ---- LpNormalization, Swish, TensorScatter ---- */
+
+void os_lp_normalization(struct ms_body *b)
+{
+	const int64_t p = ms_int(b, "p", 2);
+
+	if (p != 1 && p != 2)
+		ms_refuse(b, "attribute \"p\" is %lld", (long long)p);
+	MS_INTS(b, "axis", ms_int(b, "axis", -1));
+	ms_say(b, "norm = ReduceL%d(x, axis) keepdims=1", (int)p);
+	ms_say(b, "y = Div(x, norm)");
+}
 
 void os_swish(struct ms_body *b)
 {
