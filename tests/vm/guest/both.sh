@@ -6,6 +6,7 @@
 # module: absent:qaic
 # program: qeff-stat
 # firmware
+# append: lockdep.prove_locking=0
 # Two cards and both drivers: qaic has the first card, qeff the second. The MHI bus matches by channel name alone, so
 # neither must touch the other's, in either order of loading, and each goes without the other noticing.
 # shellcheck source=card.sh

@@ -17,7 +17,7 @@ case $SETUP in
 single) check "one interrupt" [ "$(vectors "$address")" -eq 1 ] ;;
 *) check "17 or 32 interrupts" [ "$(vectors "$address")" -ge 17 ] ;;
 esac
-check "qeff-stat" qeff-stat -d "$address"
+check "qeff-stat" ask -d "$address"
 qeff-stat --json >/out/stat.json
 
 check "unload" unload qeff

@@ -5,6 +5,7 @@
 # module: absent:qaic
 # program: qeff-stat
 # firmware
+# append: lockdep.prove_locking=0
 # Under mainline's driver: events of cards as they come, a table without what that driver does not count, and an answer in
 # time though a card gives none.
 # shellcheck source=card.sh
@@ -22,7 +23,7 @@ check "first card online" within 30 online "$first"
 check "second card online" within 30 online "$second"
 check "event: online" within 5 event online "$first"
 check "event: online, the second" within 5 event online "$second"
-check "the first card answers" qeff-stat -d "$first"
+check "the first card answers" ask -d "$first"
 qeff-stat -d "$first" --json >/tmp/stat
 check "no counters" grep -q '"counters": null' /tmp/stat
 

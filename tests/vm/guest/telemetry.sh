@@ -133,6 +133,7 @@ check "the table says so" grep -q "^$first: 1 resets; hardware errors: [1-9][0-9
 hundredths() { sed 's/\.//; s/ .*//' /proc/uptime; }
 both() {
     before=$(hundredths)
+    # shellcheck disable=SC2119
     ask 2>&1 | cat >/tmp/stat
     took=$(($(hundredths) - before))
     sed 's/^/# /' /tmp/stat
