@@ -328,6 +328,99 @@ static void chooses_while_running(void)
 	}
 }
 
+#define VOCABULARY 512
+
+static int64_t *ids_input(struct qeff_session *session, const char *name, int32_t count)
+{
+	const int32_t dims[] = { 1, count };
+	struct qeff_tensor tensor = { 0 };
+
+	CU_ASSERT_EQUAL_FATAL(qeff_session_input(session, name, dims, 2, &tensor, NULL), 0);
+	return tensor.data;
+}
+
+/* Logits behind four tokens, with adapter number @lora where there is a choice. */
+static void logits_of(struct qeff_compile_options options, int64_t lora, float *logits)
+{
+	struct qeff_session *session;
+	struct qeff_generator *generator;
+	struct qeff_tensor out = { 0 };
+
+	options.output = "logits.qpc";
+	generator = open_generator(options, &session);
+	qeff_generator_close(generator);
+	for (int64_t i = 0; i < 4; i++) {
+		ids_input(session, "input_ids", 4)[i] = 5 + 13 * i;
+		ids_input(session, "position_ids", 4)[i] = i;
+	}
+	if (options.num_loras)
+		ids_input(session, "lora_ids", 1)[0] = lora;
+	CU_ASSERT_EQUAL_FATAL(qeff_session_run(session, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(qeff_session_output(session, "logits", &out, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(out.size_bytes, VOCABULARY * sizeof(float));
+	memcpy(logits, out.data, out.size_bytes);
+	qeff_session_close(session);
+}
+
+/* The largest difference over the root mean square of what is expected. */
+static double error_of(const float *found, const float *expected)
+{
+	double largest = 0, squares = 0;
+
+	for (int i = 0; i < VOCABULARY; i++) {
+		double off = fabs((double)found[i] - (double)expected[i]);
+
+		largest = off > largest ? off : largest;
+		squares += (double)expected[i] * (double)expected[i];
+	}
+	return largest / sqrt(squares / VOCABULARY);
+}
+
+/* Beside the merged model in fp32. Halves hold 11 bits of a weight, bf16 8 of both factors, int8 7
+ * of the largest in a block: the limits are those of the models themselves (test_architectures),
+ * doubled, as two more products round; f16's is that of merged weights, which are no longer the
+ * checkpoint's halves. Number 0 is the model itself but for where sums are rounded. */
+static void in_every_precision(void)
+{
+	static const double limits[] = { [QEFF_COMPILE_FP32] = 1e-5,
+					 [QEFF_COMPILE_FP16] = 2e-3,
+					 [QEFF_COMPILE_BF16] = 0.04,
+					 [QEFF_COMPILE_INT8] = 0.2 };
+	static float base[VOCABULARY], merged[3][VOCABULARY], found[VOCABULARY];
+	char paths[2][400];
+	const char *loras[] = { paths[0], paths[1] };
+
+	for (int a = 0; a < 3; a++) {
+		if (a)
+			snprintf(paths[a - 1], sizeof(paths[0]), "%s",
+				 folder_path(&folder, a == 1 ? "first" : "second"));
+		logits_of((struct qeff_compile_options){ .adapter = a ? paths[a - 1] : NULL }, 0,
+			  merged[a]);
+	}
+	for (int precision = QEFF_COMPILE_FP32; precision <= QEFF_COMPILE_INT8; precision++) {
+		struct qeff_compile_options options = {
+			.precision = (enum qeff_compile_precision)precision
+		};
+
+		logits_of(options, 0, base);
+		options.loras = loras;
+		options.num_loras = 2;
+		for (int a = 0; a < 3; a++) {
+			double error;
+
+			logits_of(options, a, found);
+			error = error_of(found, merged[a]);
+			if (getenv("QEFF_TEST_NUMBERS"))
+				printf("\n  precision %d, adapter %d: %.2g (without it %.2g)",
+				       precision, a, error, error_of(base, merged[a]));
+			CU_ASSERT(error < limits[precision]);
+			/* it is the adapter that makes the difference */
+			CU_ASSERT(!a || error_of(base, merged[a]) > 2 * limits[precision]);
+			CU_ASSERT(a || error_of(found, base) < 1e-5);
+		}
+	}
+}
+
 static void refuses(void)
 {
 	static const struct module missing[] = { { "model.layers.7.mlp.up_proj", 2, 64, 176 },
@@ -383,6 +476,7 @@ static const struct unit_test tests[] = {
 	{ "two adapters are written", begin },
 	{ "TargetModules", target_modules },
 	{ "sequences choose while running", chooses_while_running },
+	{ "in every precision", in_every_precision },
 	{ "what is refused", refuses },
 	{ "the folder goes", end },
 };

@@ -233,7 +233,59 @@ static void slots_and_several_logits(void)
 	close_model(&m);
 }
 
+/* The outputs and inputs of a sampler, and what each kind of it adds in nodes. */
+static void sampler_interface(void)
+{
+	static const struct {
+		struct qeff_transform_options options;
+		uint32_t nodes, inputs, outputs;
+	} kinds[] = {
+		/* ArgMax */
+		{ { .kv_cache = true, .sampler = true, .max_top_k_ids = 1 }, 1, 0, 0 },
+		/* two Mark, Penalise, Sample; five wishes, two penalties, tokens, two kinds of
+		   flags */
+		{ { .kv_cache = true, .sampler = true, .max_top_k_ids = 8 }, 4, 10, 2 },
+		{ { .kv_cache = true, .sampler = true, .return_pdfs = true }, 5, 10, 3 },
+		{ { .kv_cache = true, .sampler = true, .guided_decoding = true }, 4, 11, 2 },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct model m = open_model("rand-llama3-rope");
+		uint32_t nodes, inputs, outputs, changes = 0;
+		const struct qeff_value *tokens;
+
+		CU_ASSERT_EQUAL(qeff_transform_kv_cache(m.graph, &kinds[i].options, &changes, NULL),
+				0);
+		nodes = m.graph->num_nodes;
+		inputs = m.graph->num_inputs;
+		outputs = m.graph->num_outputs;
+		CU_ASSERT_EQUAL(qeff_transform_sampler(m.graph, &kinds[i].options, &changes, NULL),
+				0);
+		CU_ASSERT_EQUAL(changes, 1);
+		CU_ASSERT_EQUAL(m.graph->num_nodes, nodes + kinds[i].nodes);
+		CU_ASSERT_EQUAL(m.graph->num_inputs, inputs + kinds[i].inputs);
+		CU_ASSERT_EQUAL(m.graph->num_outputs, outputs + kinds[i].outputs);
+		tokens = m.graph->outputs[0];
+		CU_ASSERT_STRING_EQUAL(tokens->name, "next_tokens");
+		shape_is(m.graph, "next_tokens", "[batch_size, 1, 1]");
+		CU_ASSERT_FALSE(qeff_graph_find(m.graph, "logits")->is_output);
+		if (kinds[i].nodes > 1) {
+			CU_ASSERT_EQUAL(count_nodes(m.graph, "qeff.Mark"), 2);
+			shape_is(m.graph, "past_presence_penalty_buffer", "[batch_size, 512]");
+			shape_is(m.graph, "last_accepted_output_tokens", "[batch_size, seq_len]");
+			shape_is(m.graph, "random_numbers",
+				 kinds[i].options.max_top_k_ids ? "[batch_size, 8]"
+								: "[batch_size, 512]");
+		}
+		CU_ASSERT_EQUAL(qeff_transform_sampler(m.graph, &kinds[i].options, &changes, NULL),
+				0);
+		CU_ASSERT_EQUAL(changes, 0);
+		close_model(&m);
+	}
+}
+
 static const struct unit_test tests[] = {
+	{ "Sampler: what comes in and goes out", sampler_interface },
 	{ "KVCache: what comes in and goes out", kv_cache_interface },
 	{ "KVCache generates", kv_cache_generates },
 	{ "slots and several logits", slots_and_several_logits },
