@@ -186,6 +186,23 @@ static int settle(const struct compile_onnx *onnx, const struct qeff_compile_opt
 	return qeff_compile_settle(o, NULL, &info, plan, err);
 }
 
+/* Changes the file's model, and notes by which transforms. */
+static int transform(struct compile_onnx *o, const struct qeff_onnx_transform_options *options,
+		     struct qeff_error *err)
+{
+	struct qeff_onnx_transforms_applied applied;
+	int ret = qeff_onnx_transforms_apply(o->model, options, &applied, err);
+
+	for (size_t i = 0; !ret && i < applied.count; i++) {
+		o->applied.transform[i].name = applied.transform[i].name;
+		o->applied.transform[i].changes = applied.transform[i].changes;
+		o->applied.count++;
+	}
+	return ret;
+}
+
+_Static_assert(QEFF_ONNX_MAX_TRANSFORMS <= QEFF_MAX_TRANSFORMS, "they are noted in the same list");
+
 int qeff_compile_onnx_open(const struct qeff_compile_options *options, struct compile_plan *plan,
 			   struct compile_onnx **onnx, struct qeff_error *err)
 {
@@ -202,7 +219,7 @@ int qeff_compile_onnx_open(const struct qeff_compile_options *options, struct co
 	o->name = strdup(options->model_dir);
 	ret = o->name ? qeff_onnx_open(options->model_dir, &o->model, err) : no_memory(err);
 	if (!ret)
-		ret = qeff_onnx_transforms_apply(o->model, &transforms, &o->applied, err);
+		ret = transform(o, &transforms, err);
 	if (!ret)
 		ret = read_inputs(o, options, err);
 	if (!ret)

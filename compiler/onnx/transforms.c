@@ -32,14 +32,14 @@ const size_t qeff_num_onnx_transforms =
 	sizeof(qeff_onnx_transforms) / sizeof(qeff_onnx_transforms[0]);
 
 _Static_assert(sizeof(qeff_onnx_transforms) / sizeof(qeff_onnx_transforms[0]) <=
-		       QEFF_MAX_TRANSFORMS,
+		       QEFF_ONNX_MAX_TRANSFORMS,
 	       "every transform can be recorded");
 
 int qeff_onnx_transforms_apply(struct qeff_onnx_model *model,
 			       const struct qeff_onnx_transform_options *options,
-			       struct qeff_transforms_applied *applied, struct qeff_error *err)
+			       struct qeff_onnx_transforms_applied *applied, struct qeff_error *err)
 {
-	*applied = (struct qeff_transforms_applied){ 0 };
+	*applied = (struct qeff_onnx_transforms_applied){ 0 };
 	for (size_t i = 0; i < qeff_num_onnx_transforms; i++) {
 		const struct qeff_onnx_transform *t = &qeff_onnx_transforms[i];
 		uint32_t changes = 0;

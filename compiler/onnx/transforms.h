@@ -8,7 +8,8 @@
 #define QEFF_ONNX_TRANSFORMS_H
 
 #include "onnx/import.h"
-#include "transforms/transforms.h"
+
+#define QEFF_ONNX_MAX_TRANSFORMS 8
 
 /**
  * struct qeff_onnx_transform_options - which of those with a choice are wanted
@@ -34,11 +35,25 @@ struct qeff_onnx_transform {
 extern const struct qeff_onnx_transform qeff_onnx_transforms[];
 extern const size_t qeff_num_onnx_transforms;
 
+/**
+ * struct qeff_onnx_transforms_applied - what changed
+ * @count: how many transforms changed something
+ * @transform: their names, static, and the places that each changed
+ */
+struct qeff_onnx_transforms_applied {
+	size_t count;
+	struct {
+		const char *name;
+		uint32_t changes;
+	} transform[QEFF_ONNX_MAX_TRANSFORMS];
+};
+
 /* Applies the wanted ones. Fails with -EINVAL where a demanded one finds nothing to change. On
  * failure the model is not to be used further. */
 int qeff_onnx_transforms_apply(struct qeff_onnx_model *model,
 			       const struct qeff_onnx_transform_options *options,
-			       struct qeff_transforms_applied *applied, struct qeff_error *err);
+			       struct qeff_onnx_transforms_applied *applied,
+			       struct qeff_error *err);
 
 /* One by one. */
 

@@ -251,7 +251,7 @@ static void adapters_become_inputs(void)
 	static const struct qeff_onnx_transform_options o = { .adapter = "default" };
 	static const struct qeff_onnx_transform_options other = { .adapter = "other" };
 	static float a[3 * 400], b[400 * 3]; /* long enough not to be in the unpacked message */
-	struct qeff_transforms_applied applied;
+	struct qeff_onnx_transforms_applied applied;
 	struct qeff_error err = { 0 };
 	struct qeff_graph *g;
 	message *m;
@@ -343,7 +343,7 @@ static void all_in_order(void)
 	};
 	static const struct qeff_onnx_transform_options o = { .remove_prefix = true };
 	static const float w[3] = { 1, 2, 3 };
-	struct qeff_transforms_applied applied;
+	struct qeff_onnx_transforms_applied applied;
 	struct qeff_error err = { 0 };
 	message *m;
 
