@@ -244,8 +244,8 @@ static int shape_inputs(struct qeff_steps *s, const struct qeff_step *step, stru
 static int penalty_inputs(struct qeff_steps *s, const struct qeff_step *step,
 			  const struct qeff_columns *columns, struct qeff_error *err)
 {
-	void *factors, *less, *masks;
-	int64_t *accepted;
+	void *factors = NULL, *less = NULL, *masks = NULL;
+	int64_t *accepted = NULL;
 	int rc = qeff_input_matrix(s->session, "repetition_penalties", QEFF_TYPE_F32, step->batch,
 				   1, &factors, err);
 

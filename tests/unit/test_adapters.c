@@ -376,10 +376,10 @@ static double error_of(const float *found, const float *expected)
 	return largest / sqrt(squares / VOCABULARY);
 }
 
-/* Beside the merged model in fp32. Halves hold 11 bits of a weight, bf16 8 of both factors, int8 7
- * of the largest in a block: the limits are those of the models themselves (test_architectures),
- * doubled, as two more products round; f16's is that of merged weights, which are no longer the
- * checkpoint's halves. Number 0 is the model itself but for where sums are rounded. */
+/* Beside the merged model in fp32. Halves hold 11 bits of a weight, which are f32 in this
+ * checkpoint, bf16 8 of both factors, int8 7 of the largest in a block: for bf16 and int8 the
+ * limits are those of the models themselves (test_architectures), doubled, as two more products
+ * round. Number 0 is the model itself but for where sums are rounded. */
 static void in_every_precision(void)
 {
 	static const double limits[] = { [QEFF_COMPILE_FP32] = 1e-5,
