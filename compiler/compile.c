@@ -25,6 +25,7 @@ struct compile {
 	struct qeff_model_info info;
 	struct qeff_graph *graph;
 	struct qeff_transforms_applied applied;
+	struct qeff_graph *cached[QEFF_COMPILE_MAX_SPECIALISATIONS]; /* imported, with a KV cache */
 	struct qeff_graph *bound[QEFF_COMPILE_MAX_SPECIALISATIONS];
 	struct qeff_lowering *lowering;
 	char name[128];
@@ -166,9 +167,26 @@ static uint64_t count_parameters(const struct qeff_graph *graph)
 	return total;
 }
 
+/* @graph in the sizes of a specialisation. */
+static int bind_graph(struct compile *c, const struct qeff_graph *graph,
+		      const struct compile_spec *spec, struct qeff_graph **bound)
+{
+	const struct qeff_binding_size sizes[] = {
+		{ "batch_size", spec->batch },
+		{ "full_batch_size", c->plan.slots ? c->plan.slots : spec->batch },
+		{ "seq_len", spec->seq },
+		{ "ctx_len", c->plan.positions ? c->plan.positions : spec->seq },
+		{ "comp_ctx_lengths", spec->compute ? spec->compute : 1 },
+		{ "num_logits_to_keep", spec->keep ? spec->keep : 1 },
+	};
+
+	return qeff_graph_bind(graph, sizes, sizeof(sizes) / sizeof(sizes[0]), bound, c->err);
+}
+
 /* A graph for each specialisation, as each has been imported. */
 static int import_graphs(struct compile *c, bool foreign)
 {
+	bool cached = foreign && qeff_compile_onnx_is_cached(c->imported);
 	const struct qeff_transform_options transforms = {
 		.fp32_nodes = c->lists.fp32_nodes,
 		.num_fp32_nodes = c->lists.num_fp32_nodes,
@@ -178,6 +196,13 @@ static int import_graphs(struct compile *c, bool foreign)
 		.fp16 = c->plan.precision == QEFF_LOWER_FP16,
 		.data_files = c->options->onnx_dir,
 		.foreign = foreign,
+		.kv_cache = cached,
+		.positions = cached ? c->plan.positions : 0,
+		.continuous_batching = c->plan.slots,
+		.comp_ctx_lengths = c->plan.comp_ctx_lengths,
+		.spd = cached && c->plan.spd,
+		.sampler = cached && c->options->include_sampler,
+		.max_top_k_ids = c->options->max_top_k_ids,
 		.fold = qeff_lower_fold,
 		.watch = c->options->graph ? show_graph : NULL,
 		.watch_user = c,
@@ -186,14 +211,18 @@ static int import_graphs(struct compile *c, bool foreign)
 
 	c->info.architecture = "ONNX";
 	for (uint32_t i = 0; i < c->plan.num_specs && !rc; i++) {
-		rc = qeff_compile_onnx_graph(c->imported, &c->plan, &c->plan.specs[i], &c->bound[i],
+		struct qeff_graph **graph = cached ? &c->cached[i] : &c->bound[i];
+
+		rc = qeff_compile_onnx_graph(c->imported, &c->plan, &c->plan.specs[i], graph,
 					     c->err);
 		if (!rc && !i)
-			c->info.parameters = count_parameters(c->bound[i]);
+			c->info.parameters = count_parameters(*graph);
 		if (!rc && c->options->graph)
-			rc = show_graph(c, "imported", c->bound[i], c->err);
+			rc = show_graph(c, "imported", *graph, c->err);
 		if (!rc)
-			rc = qeff_transforms_apply(c->bound[i], &transforms, &c->applied, c->err);
+			rc = qeff_transforms_apply(*graph, &transforms, &c->applied, c->err);
+		if (!rc && cached)
+			rc = bind_graph(c, *graph, &c->plan.specs[i], &c->bound[i]);
 	}
 	return rc;
 }
@@ -210,6 +239,7 @@ static int make_graph(struct compile *c)
 		.loras = c->loras.loras,
 		.num_loras = c->loras.count,
 		.kv_cache = c->plan.kv_cache,
+		.num_replicate_kv_heads = c->options->num_replicate_kv_heads,
 		.continuous_batching = c->plan.slots,
 		.comp_ctx_lengths = c->plan.comp_ctx_lengths,
 		.spd = c->plan.spd,
@@ -235,7 +265,6 @@ static int make_graph(struct compile *c)
 		return import_graphs(c, true);
 	rc = qeff_model_build(c->checkpoint, &model, &c->graph, &c->info, c->err);
 	if (!rc && c->options->graph)
-		.num_replicate_kv_heads = c->options->num_replicate_kv_heads,
 		rc = show_graph(c, "built", c->graph, c->err);
 	if (rc)
 		return rc;
@@ -297,18 +326,7 @@ static int lower(struct compile *c)
 	int rc;
 
 	for (uint32_t i = 0; i < c->plan.num_specs && !c->imported; i++) {
-		const struct compile_spec *spec = &c->plan.specs[i];
-		const struct qeff_binding_size sizes[] = {
-			{ "batch_size", spec->batch },
-			{ "full_batch_size", c->plan.slots ? c->plan.slots : spec->batch },
-			{ "seq_len", spec->seq },
-			{ "ctx_len", c->plan.positions ? c->plan.positions : spec->seq },
-			{ "comp_ctx_lengths", spec->compute ? spec->compute : 1 },
-			{ "num_logits_to_keep", spec->keep ? spec->keep : 1 },
-		};
-
-		rc = qeff_graph_bind(c->graph, sizes, sizeof(sizes) / sizeof(sizes[0]),
-				     &c->bound[i], c->err);
+		rc = bind_graph(c, c->graph, &c->plan.specs[i], &c->bound[i]);
 		if (rc)
 			return rc;
 	}
@@ -480,8 +498,10 @@ static int summarise(struct compile *c)
 static void clean_up(struct compile *c)
 {
 	qeff_lowering_free(c->lowering);
-	for (uint32_t i = 0; i < QEFF_COMPILE_MAX_SPECIALISATIONS; i++)
+	for (uint32_t i = 0; i < QEFF_COMPILE_MAX_SPECIALISATIONS; i++) {
 		qeff_graph_free(c->bound[i]);
+		qeff_graph_free(c->cached[i]);
+	}
 	qeff_graph_free(c->graph);
 	qeff_compile_lists_clear(&c->lists);
 	qeff_adapter_close(c->adapter);

@@ -14,7 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define MANY_POSITIONS 0xffffffu /* a file does not say how many it was trained for */
+#define PAST	       "past_sequence_length" /* as optimum calls it */
+#define MANY_POSITIONS 0xffffffu	      /* a file does not say how many it was trained for */
 
 struct compile_onnx {
 	struct qeff_onnx_model *model;
@@ -32,11 +33,19 @@ static const struct {
 	const char *symbol;
 	size_t at; /* in struct sizes */
 } symbols[] = {
-	{ "batch_size", 0 },	   { "batch", 0 },
-	{ "full_batch_size", 1 },  { "seq_len", 2 },
-	{ "sequence_length", 2 },  { "seq_length", 2 },
-	{ "sequence", 2 },	   { "ctx_len", 3 },
-	{ "comp_ctx_lengths", 4 }, { "num_logits_to_keep", 5 },
+	{ "batch_size", 0 },
+	{ "batch", 0 },
+	{ "full_batch_size", 1 },
+	{ "seq_len", 2 },
+	{ "sequence_length", 2 },
+	{ "seq_length", 2 },
+	{ "sequence", 2 },
+	{ "ctx_len", 3 },
+	{ "comp_ctx_lengths", 4 },
+	{ "num_logits_to_keep", 5 },
+	{ PAST, 6 },
+	{ PAST " + sequence_length", 7 },
+	{ "total_sequence_length", 7 },
 };
 
 #define NUM_SYMBOLS (sizeof(symbols) / sizeof(symbols[0]))
@@ -168,12 +177,22 @@ static bool has_symbol(const struct compile_onnx *onnx, const char *symbol)
 	return false;
 }
 
+bool qeff_compile_onnx_is_cached(const struct compile_onnx *onnx)
+{
+	for (uint32_t i = 0; i < onnx->num_shapes; i++)
+		if (!strncmp(onnx->shapes[i].name, "past", strlen("past")))
+			return false;
+	return has_symbol(onnx, PAST);
+}
+
 static int settle(const struct compile_onnx *onnx, const struct qeff_compile_options *o,
 		  struct compile_plan *plan, struct qeff_error *err)
 {
 	const struct qeff_model_info info = {
 		.architecture = onnx->name,
-		.task = has_symbol(onnx, "ctx_len") ? QEFF_MODEL_CAUSAL_LM : QEFF_MODEL_CLASSIFIER,
+		.task = has_symbol(onnx, "ctx_len") || qeff_compile_onnx_is_cached(onnx)
+				? QEFF_MODEL_CAUSAL_LM
+				: QEFF_MODEL_CLASSIFIER,
 		.max_positions = MANY_POSITIONS,
 	};
 
@@ -279,6 +298,8 @@ int qeff_compile_onnx_graph(struct compile_onnx *onnx, const struct compile_plan
 			    const struct compile_spec *spec, struct qeff_graph **graph,
 			    struct qeff_error *err)
 {
+	/* the cache is full, so that what the model makes of its length is known */
+	const uint32_t past = plan->positions > spec->seq ? plan->positions - spec->seq : 1;
 	const uint32_t numbers[] = {
 		spec->batch,
 		plan->slots ? plan->slots : spec->batch,
@@ -286,6 +307,8 @@ int qeff_compile_onnx_graph(struct compile_onnx *onnx, const struct compile_plan
 		plan->positions ? plan->positions : spec->seq,
 		spec->compute ? spec->compute : 1,
 		spec->keep ? spec->keep : 1,
+		past,
+		past + spec->seq,
 	};
 	struct qeff_binding_size sizes[NUM_SYMBOLS];
 	const struct qeff_onnx_import_options options = {

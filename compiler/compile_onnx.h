@@ -15,6 +15,9 @@ int qeff_compile_onnx_open(const struct qeff_compile_options *options, struct co
 /* What was changed in the file's model. */
 const struct qeff_transforms_applied *qeff_compile_onnx_applied(const struct compile_onnx *onnx);
 void qeff_compile_onnx_close(struct compile_onnx *onnx);
+/* Whether it is handed keys and values of earlier tokens, of which nobody said how many: they stay
+ * on the card. */
+bool qeff_compile_onnx_is_cached(const struct compile_onnx *onnx);
 /* The graph of one specialisation, with all shapes bound. */
 int qeff_compile_onnx_graph(struct compile_onnx *onnx, const struct compile_plan *plan,
 			    const struct compile_spec *spec, struct qeff_graph **graph,

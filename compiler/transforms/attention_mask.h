@@ -7,13 +7,15 @@
 
 /**
  * struct qeff_mask_rule - how scores are masked
- * @mask: attention_mask, i64 [batch, seq], an input of the graph
+ * @mask: attention_mask, i64 [batch, keys], an input of the graph
+ * @rows: queries: those of the last columns of the mask
  * @value: what is made of it: added to scores, or, with @where, the condition that chooses between
  *	   them and a number that hides
  * @hides_where_true: with @where: a true condition hides
  */
 struct qeff_mask_rule {
 	struct qeff_value *mask;
+	int64_t rows;
 	struct qeff_value *value;
 	bool where;
 	bool hides_where_true;

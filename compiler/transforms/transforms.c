@@ -27,9 +27,14 @@ static bool wants_replicate_kv_head(const struct qeff_transform_options *options
 	return options->num_replicate_kv_heads > 1;
 }
 
+static bool wants_kv_concat(const struct qeff_transform_options *options)
+{
+	return options->foreign && options->kv_cache;
+}
+
 static bool wants_kv_cache(const struct qeff_transform_options *options)
 {
-	return options->kv_cache;
+	return options->kv_cache && !options->foreign;
 }
 
 static bool wants_spd(const struct qeff_transform_options *options)
@@ -72,6 +77,8 @@ const struct qeff_transform qeff_transforms[] = {
 	{ "TargetModules", wants_target_modules, true, qeff_transform_target_modules },
 	{ "CustomOps", always, false, qeff_transform_custom_ops },
 	{ "Attention", wants_attention, false, qeff_transform_attention },
+	{ "KVConcat", wants_kv_concat, true, qeff_transform_kv_concat },
+	{ "RotaryEmbedding", wants_attention, false, qeff_transform_rotary_embedding },
 	{ "TextClassification", always, false, qeff_transform_text_classification },
 	{ "FoldConstants", always, false, qeff_transform_fold_constants },
 	{ "ReplicateKVHead", wants_replicate_kv_head, true, qeff_transform_replicate_kv_head },

@@ -11,7 +11,7 @@
 #include "checkpoint/adapter.h"
 #include "graph/graph.h"
 
-#define QEFF_MAX_TRANSFORMS 16
+#define QEFF_MAX_TRANSFORMS 32
 
 /* A LoRA adapter that can be chosen while running. */
 struct qeff_lora {
@@ -52,8 +52,10 @@ struct qeff_custom_io {
  * @fp16: clamp initialisers to what f16 can hold
  * @data_files: spread large initialisers over ONNX data files
  * @data_file_bytes: of which each holds at most so many; 0: QEfficient's 10 GiB
- * @foreign: the graph was made by others: attention is recognised (Attention)
- * @fold: computes the outputs of a node whose inputs are constants, for Attention
+ * @foreign: the graph was made by others: attention, rotary positions and, with @kv_cache, keys and
+ *	     values that are handed around are recognised (Attention, RotaryEmbedding, KVConcat)
+ * @positions: of the KV cache, where @foreign and @kv_cache are set
+ * @fold: computes the outputs of a node whose inputs are constants, for what is recognised by trying
  * @fold_user: handed to @fold
  * @watch: is shown the graph behind each transform that changed it, or NULL
  * @watch_user: handed to @watch
@@ -64,9 +66,9 @@ struct qeff_transform_options {
 	const struct qeff_lora *loras;
 	size_t num_loras;
 	bool kv_cache;
+	uint32_t num_replicate_kv_heads;
 	bool continuous_batching;
 	bool comp_ctx_lengths;
-	uint32_t num_replicate_kv_heads;
 	bool spd;
 	bool sampler;
 	uint32_t max_top_k_ids;
@@ -83,6 +85,7 @@ struct qeff_transform_options {
 	bool data_files;
 	uint64_t data_file_bytes;
 	bool foreign;
+	uint32_t positions;
 	int (*fold)(void *user, const struct qeff_node *node, void *const *outputs,
 		    struct qeff_error *err);
 	void *fold_user;
@@ -131,6 +134,14 @@ int qeff_transform_custom_ops(struct qeff_graph *graph,
 /* Where @options->fold is there to tell whether masks are what they seem. */
 int qeff_transform_attention(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			     uint32_t *changes, struct qeff_error *err);
+/* The same, for a decoder that is handed earlier keys and values; it is given a KV cache. -ENOTSUP
+ * if they serve something else as well. @changes is not NULL. */
+int qeff_transform_kv_concat(struct qeff_graph *graph, const struct qeff_transform_options *options,
+			     uint32_t *changes, struct qeff_error *err);
+/* Where rows have positions, and @options->fold tells what their angles are. */
+int qeff_transform_rotary_embedding(struct qeff_graph *graph,
+				    const struct qeff_transform_options *options, uint32_t *changes,
+				    struct qeff_error *err);
 int qeff_transform_text_classification(struct qeff_graph *graph,
 				       const struct qeff_transform_options *options,
 				       uint32_t *changes, struct qeff_error *err);
@@ -144,6 +155,10 @@ int qeff_transform_lora(struct qeff_graph *graph, const struct qeff_transform_op
 int qeff_transform_target_modules(struct qeff_graph *graph,
 				  const struct qeff_transform_options *options, uint32_t *changes,
 				  struct qeff_error *err);
+/* -ENOTSUP where keys or values come from what knows no heads. */
+int qeff_transform_replicate_kv_head(struct qeff_graph *graph,
+				     const struct qeff_transform_options *options,
+				     uint32_t *changes, struct qeff_error *err);
 int qeff_transform_kv_cache(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			    uint32_t *changes, struct qeff_error *err);
 int qeff_transform_spd(struct qeff_graph *graph, const struct qeff_transform_options *options,
@@ -155,10 +170,6 @@ int qeff_transform_pooling(struct qeff_graph *graph, const struct qeff_transform
 /* Marks values; -EINVAL for a name that is no input or output, or two precisions for one. */
 int qeff_transform_custom_io(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			     uint32_t *changes, struct qeff_error *err);
-/* -ENOTSUP where keys or values come from what knows no heads. */
-int qeff_transform_replicate_kv_head(struct qeff_graph *graph,
-				     const struct qeff_transform_options *options,
-				     uint32_t *changes, struct qeff_error *err);
 /* Marks nodes; -EINVAL if a pattern matches none: a name misspelt would pass unseen. */
 int qeff_transform_fp32_nodes(struct qeff_graph *graph,
 			      const struct qeff_transform_options *options, uint32_t *changes,
