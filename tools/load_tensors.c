@@ -208,6 +208,20 @@ static bool are_tokens(const struct qeff_network *network, uint32_t input)
 	return true;
 }
 
+/* Whether a mask has a place for each token and no others: not so where it tells of earlier tokens
+ * as well. */
+static bool masks_tokens(const struct qeff_network *network, uint32_t ids, int mask)
+{
+	for (uint32_t s = 0; mask >= 0 && s < network->num_specialisations; s++) {
+		const struct qeff_shape *shape = qeff_network_shape(network, s, (uint32_t)mask);
+
+		if (shape->num_dims != 2 ||
+		    shape->dims[1] != qeff_network_shape(network, s, ids)->dims[1])
+			return false;
+	}
+	return true;
+}
+
 /* The smallest specialisation with room for the tokens; where there is state, else the longest. */
 static int choose_shape(struct run *run, const struct qeff_shape **chosen, struct qeff_error *err)
 {
@@ -574,7 +588,9 @@ int load_tensors(struct qeff_session *session, const struct load_options *option
 	};
 	int ret;
 
-	if (run.ids >= 0 && !are_tokens(run.network, (uint32_t)run.ids))
+	if (run.ids >= 0 && (!are_tokens(run.network, (uint32_t)run.ids) ||
+			     !masks_tokens(run.network, (uint32_t)run.ids,
+					   qeff_session_find_input(session, columns[MASK].name))))
 		run.ids = -1;
 	ret = prepare(&run, &shape, err);
 	if (!ret)
