@@ -391,6 +391,9 @@ static uint32_t judge(FILE *expected, const char *folder, const char *name, stru
 		score[i].passed += passed;
 	}
 	*by_tools += passed && report.by_tools;
+	/* releases differ in what they expect under one name */
+	if (excused && !strncmp(reason, "either way: ", 12) && report.outcome != CRASHED)
+		return 0;
 	if (passed == !excused && report.outcome != CRASHED)
 		return 0;
 	printf("%s: %s %s\n", name,
