@@ -6,7 +6,7 @@
 # model: tiny-llama-stories --num-cores 4
 # firmware
 # Every ioctl with every field wrong in turn, from its owner and from a second client, and what the right calls promise;
-# the kernel's log stays silent, and nothing stays behind.
+# the kernel's log stays silent (but for a clock that a busy host has stopped), and nothing stays behind.
 # shellcheck source=card.sh
 . /lib/card.sh
 
@@ -19,5 +19,5 @@ check "unload" unload qeff
 if [ "$SETUP" = iommu ]; then
     check "nothing is mapped" [ -z "$(mapped 1)" ]
 fi
-check "the log is silent" [ -z "$(dmesg | sed '1,/Initialized qeff/d' | grep -v -e mhi -e direct-loading)" ]
+check "the log is silent" [ -z "$(dmesg | sed '1,/Initialized qeff/d' | grep -v -e mhi -e direct-loading -e clocksource)" ]
 plan
