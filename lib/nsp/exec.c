@@ -44,6 +44,9 @@ static bool faulted(const struct qeff_nsp_instance *instance)
 	return __atomic_load_n(&instance->fault_taken, __ATOMIC_ACQUIRE);
 }
 
+/* 64 bits do not wrap around; a Hexagon's 32 would in years. */
+static unsigned long inferences;
+
 uint32_t qeff_nsp_begin(struct qeff_nsp_instance *instance)
 {
 	const struct qeff_nsp_header *header = instance->program.header;
@@ -52,6 +55,7 @@ uint32_t qeff_nsp_begin(struct qeff_nsp_instance *instance)
 	uint32_t spec = *(const volatile uint32_t *)&control->specialisation;
 
 	instance->spec = NULL;
+	instance->inference = __atomic_add_fetch(&inferences, 1, __ATOMIC_RELAXED);
 	instance->tokens = 0;
 	instance->segments = 0;
 	instance->fault_taken = 0;
@@ -92,7 +96,8 @@ void qeff_nsp_tile_rows(const struct qeff_nsp_instance *instance, const struct q
 	*end = (uint32_t)((uint64_t)rows * (tile->row_part + 1u) / tile->row_parts);
 }
 
-void qeff_nsp_phase(struct qeff_nsp_instance *instance, uint32_t phase, uint32_t nsp, void *scratch)
+void qeff_nsp_phase_on(struct qeff_nsp_instance *instance, uint32_t phase, uint32_t nsp,
+		       struct qeff_nsp_worker *worker)
 {
 	const struct qeff_nsp_program *program = &instance->program;
 	uint32_t first, end;
@@ -103,13 +108,25 @@ void qeff_nsp_phase(struct qeff_nsp_instance *instance, uint32_t phase, uint32_t
 			.instance = instance,
 			.tile = &program->tiles[i],
 			.counters = &instance->counters[nsp],
-			.scratch = scratch,
+			.scratch = worker->scratch,
+			.staged = &worker->staged,
+			.phase = phase,
 		};
 
 		run.op = &program->ops[run.tile->op];
+		/* Other operations use scratch as they please. */
+		if (run.op->code != QEFF_NSP_MATMUL && run.op->code != QEFF_NSP_EXPERTS)
+			worker->staged.inference = 0;
 		qeff_nsp_tile_rows(instance, run.op, run.tile, &run.first, &run.end);
 		instance->kernels->run[run.op->code](&run);
 	}
+}
+
+void qeff_nsp_phase(struct qeff_nsp_instance *instance, uint32_t phase, uint32_t nsp, void *scratch)
+{
+	struct qeff_nsp_worker worker = { .scratch = scratch };
+
+	qeff_nsp_phase_on(instance, phase, nsp, &worker);
 }
 
 enum qeff_nsp_fault qeff_nsp_end(struct qeff_nsp_instance *instance, uint64_t time_us)

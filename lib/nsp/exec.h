@@ -70,6 +70,30 @@ void qeff_nsp_instance_init(struct qeff_nsp_instance *instance,
 			    const struct qeff_nsp_program *program,
 			    const struct qeff_nsp_kernels *kernels, uint8_t *ddr);
 
+/* Which rows of which operand stand in a scratch, as MATMUL prepared them. In one phase nobody
+ * writes them, so the next tile that multiplies the same rows need not prepare them again. */
+struct qeff_nsp_staged {
+	uint64_t inference; /* 0: none */
+	uint64_t at;
+	uint64_t stride_bytes;
+	uint64_t offset; /* in scratch */
+	uint32_t phase;
+	uint32_t type;
+	uint32_t form;
+	uint32_t inputs;
+	uint32_t first;
+	uint32_t rows;
+	uint32_t room; /* rows that the place is laid out for */
+	uint32_t zero;
+};
+
+/* What a thread that runs NSPs keeps from one to the next, zeroed before the first. @scratch may
+ * change only while nothing is staged in it. */
+struct qeff_nsp_worker {
+	void *scratch;
+	struct qeff_nsp_staged staged;
+};
+
 /**
  * One inference: qeff_nsp_begin(), then for each phase p in [0, returned count) every NSP's
  * qeff_nsp_phase(), in any order and on any threads, with a barrier after each phase; then
@@ -79,6 +103,9 @@ void qeff_nsp_instance_init(struct qeff_nsp_instance *instance,
 uint32_t qeff_nsp_begin(struct qeff_nsp_instance *instance);
 void qeff_nsp_phase(struct qeff_nsp_instance *instance, uint32_t phase, uint32_t nsp,
 		    void *scratch);
+/* The same for a thread that runs several NSPs of a phase one after the other. */
+void qeff_nsp_phase_on(struct qeff_nsp_instance *instance, uint32_t phase, uint32_t nsp,
+		       struct qeff_nsp_worker *worker);
 /* Writes the statistics; @time_us is copied into them. Returns the fault, 0 if none. */
 enum qeff_nsp_fault qeff_nsp_end(struct qeff_nsp_instance *instance, uint64_t time_us);
 

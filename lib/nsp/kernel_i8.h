@@ -45,31 +45,6 @@ NSP_INLINE void nsp_dot_i8(int32_t sums[NSP_I8_ROWS][QEFF_NSP_PANEL], const int8
 		for (int r = 0; r < rows; r++)
 			_mm512_storeu_si512(sums[r] + v * 16, _mm512_sub_epi32(sum[r], weights));
 	}
-#elif defined(__AVX2__)
-	const __m256i ones = _mm256_set1_epi16(1);
-
-	for (int v = 0; v < 4; v++) {
-		__m256i sum[NSP_I8_ROWS] = { 0 };
-
-		/* |w| times x with w's sign: pairs stay below 2 * 127 * 127 and cannot saturate. */
-		for (int k = 0; k < NSP_BLOCK / 4; k++) {
-			__m256i w =
-				_mm256_loadu_si256((const __m256i_u *)(block + k * 128 + v * 32));
-			__m256i magnitude = _mm256_abs_epi8(w);
-
-			for (int r = 0; r < rows; r++) {
-				int32_t four;
-				__m256i x, pairs;
-
-				__builtin_memcpy(&four, codes + r * stride + k * 4, 4);
-				x = _mm256_sign_epi8(_mm256_set1_epi32(four), w);
-				pairs = _mm256_maddubs_epi16(magnitude, x);
-				sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(pairs, ones));
-			}
-		}
-		for (int r = 0; r < rows; r++)
-			_mm256_storeu_si256((__m256i_u *)(sums[r] + v * 8), sum[r]);
-	}
 #elif defined(__HVX__)
 	HVX_Vector sum[NSP_I8_ROWS];
 
@@ -104,6 +79,56 @@ NSP_INLINE void nsp_dot_i8(int32_t sums[NSP_I8_ROWS][QEFF_NSP_PANEL], const int8
 #endif
 }
 
+#if defined(__AVX2__) && !defined(__AVX512VNNI__)
+/* Two vectors of outputs at a time, whose sums go from registers straight into the f32 ones. */
+NSP_INLINE void nsp_block_i8_rows(float *sums, const int8_t *codes, size_t codes_stride,
+				  const float *scales, size_t scales_stride, const uint8_t *block,
+				  const float *weight_scales, const int rows)
+{
+	const __m256i ones = _mm256_set1_epi16(1);
+
+#pragma GCC unroll 1
+	for (int n = 0; n < QEFF_NSP_PANEL; n += 2 * VF) {
+		__m256i sum[NSP_I8_ROWS][2] = { 0 };
+
+		/* Not unrolled: the compiler would load all codes first and run out of registers.
+		 * |w| times x with w's sign: pairs stay below 2 * 127 * 127 and cannot saturate. */
+#pragma GCC unroll 1
+		for (int k = 0; k < NSP_BLOCK / 4; k++) {
+			const __m256i_u *w = (const __m256i_u *)(block + k * 128 + n * 4);
+			__m256i low = _mm256_loadu_si256(w), high = _mm256_loadu_si256(w + 1);
+			__m256i low_size = _mm256_abs_epi8(low), high_size = _mm256_abs_epi8(high);
+
+#pragma GCC unroll 4
+			for (int r = 0; r < rows; r++) {
+				int32_t four;
+				__m256i x, pairs;
+
+				__builtin_memcpy(&four, codes + r * codes_stride + k * 4, 4);
+				x = _mm256_set1_epi32(four);
+				pairs = _mm256_maddubs_epi16(low_size, _mm256_sign_epi8(x, low));
+				sum[r][0] =
+					_mm256_add_epi32(sum[r][0], _mm256_madd_epi16(pairs, ones));
+				pairs = _mm256_maddubs_epi16(high_size, _mm256_sign_epi8(x, high));
+				sum[r][1] =
+					_mm256_add_epi32(sum[r][1], _mm256_madd_epi16(pairs, ones));
+			}
+		}
+#pragma GCC unroll 4
+		for (int r = 0; r < rows; r++) {
+			float *to = sums + r * QEFF_NSP_PANEL + n;
+			vf scale = vf_set(scales[r * scales_stride]);
+
+			for (int v = 0; v < 2; v++) {
+				vf product = __builtin_convertvector((vi)sum[r][v], vf) *
+					     (vf_load(weight_scales + n + v * VF) * scale);
+
+				vf_store(to + v * VF, vf_load(to + v * VF) + product);
+			}
+		}
+	}
+}
+#else
 NSP_INLINE void nsp_block_i8_rows(float *sums, const int8_t *codes, size_t codes_stride,
 				  const float *scales, size_t scales_stride, const uint8_t *block,
 				  const float *weight_scales, const int rows)
@@ -123,6 +148,7 @@ NSP_INLINE void nsp_block_i8_rows(float *sums, const int8_t *codes, size_t codes
 		}
 	}
 }
+#endif
 
 /**
  * nsp_block_i8 - sums[r][0..31] += one block's products, for each of @rows rows

@@ -39,6 +39,7 @@ struct qeff_nsp_instance {
 	const struct qeff_nsp_kernels *kernels;
 	uint8_t *ddr;
 	const struct qeff_nsp_spec *spec; /* of the current inference; NULL: none was chosen */
+	uint64_t inference;		  /* no other in the process has the number */
 	uint32_t tokens;
 	uint32_t segments;
 	struct nsp_token *token;
@@ -61,6 +62,8 @@ struct nsp_run {
 	const struct qeff_nsp_tile *tile;
 	struct nsp_counters *counters;
 	uint8_t *scratch;
+	struct qeff_nsp_staged *staged; /* what stands in scratch */
+	uint32_t phase;
 	uint32_t first;
 	uint32_t end;
 };

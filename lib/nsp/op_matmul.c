@@ -80,8 +80,6 @@ static void stage_floats(struct matmul *m, float *staged, uint32_t first, uint32
 		for (; rounded && k < inputs; k++)
 			to[k] = qeff_bf16_to_f32(qeff_f32_to_bf16(x[k]));
 	}
-	m->x = staged;
-	m->x_stride = inputs;
 }
 
 /* Columns of a row staged as bf16. */
@@ -111,20 +109,48 @@ static void stage_bf16(struct matmul *m, uint32_t first, uint32_t rows)
 	}
 }
 
+enum { FORM_CODES, FORM_BF16, FORM_ROUNDED, FORM_WIDENED };
+
 static void stage(struct matmul *m, uint32_t first, uint32_t rows)
 {
-	const struct qeff_nsp_operand *in = &m->run->op->in[0];
+	const struct nsp_run *run = m->run;
+	const struct qeff_nsp_operand *in = &run->op->in[0];
+	struct qeff_nsp_staged want = {
+		.inference = run->instance->inference,
+		.at = in->at,
+		.stride_bytes = in->stride_bytes,
+		.offset = (uint64_t)((uint8_t *)m->codes - run->scratch),
+		.phase = run->phase,
+		.type = in->type,
+		.form = FORM_WIDENED,
+		.inputs = m->p->inputs,
+		.first = first,
+		.rows = rows,
+		.room = m->plan.rows,
+	};
 
-	if (qeff_nsp_takes_codes(m->p->weight_type)) {
-		stage_codes(m, first, rows);
-	} else if (m->bf16) {
-		stage_bf16(m, first, rows);
-	} else if (m->plan.row_bytes) {
-		stage_floats(m, (float *)m->codes, first, rows);
-	} else {
-		m->x = (const float *)nsp_in(m->run, in, first);
+	m->x = (const float *)m->codes;
+	m->x_stride = m->p->inputs;
+	if (!m->plan.row_bytes) {
+		m->x = (const float *)nsp_in(run, in, first);
 		m->x_stride = in->stride_bytes / sizeof(float);
+		run->staged->inference = 0;
+		return;
 	}
+	if (qeff_nsp_takes_codes(m->p->weight_type))
+		want.form = FORM_CODES;
+	else if (m->p->weight_type == QEFF_NSP_BF16 && !m->p->exact)
+		want.form = m->bf16 ? FORM_BF16 : FORM_ROUNDED;
+	/* The same rows as a tile before this one, of another NSP or of another product. */
+	if (!memcmp(run->staged, &want, sizeof(want)))
+		return;
+	if (want.form == FORM_CODES)
+		stage_codes(m, first, rows);
+	else if (want.form == FORM_BF16)
+		stage_bf16(m, first, rows);
+	else
+		stage_floats(m, (float *)m->codes, first, rows);
+	*run->staged = want;
 }
 
 static void multiply_f32(struct matmul *m, const uint8_t *panel, uint32_t rows)

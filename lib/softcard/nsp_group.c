@@ -70,7 +70,13 @@ static void job_before(struct qeff_job *job, uint32_t phase)
 
 static void job_run(struct qeff_job *job, uint32_t phase, uint32_t item, void *scratch)
 {
-	qeff_nsp_phase(group_of(job)->instance, phase, item, scratch);
+	/* Behind the scratch, see qsm_activate.c; what was staged for another inference does not
+	 * fit any more. */
+	struct qeff_nsp_worker *worker =
+		(struct qeff_nsp_worker *)((uint8_t *)scratch + QEFF_NSP_MAX_SCRATCH_BYTES);
+
+	worker->scratch = scratch;
+	qeff_nsp_phase_on(group_of(job)->instance, phase, item, worker);
 }
 
 static void job_after(struct qeff_job *job, uint32_t phase)

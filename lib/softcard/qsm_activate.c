@@ -191,7 +191,9 @@ static int32_t make_group(struct qeff_card *card, struct qeff_activation *a)
 			a->constants->adopted ? a->constants->adopted : a->constants->range->data;
 		setup.constants_bytes = a->constants->static_bytes;
 	}
-	if (!card->pool && qeff_pool_new(QEFF_NSP_MAX_SCRATCH_BYTES, &card->pool, &err)) {
+	if (!card->pool &&
+	    qeff_pool_new(QEFF_NSP_MAX_SCRATCH_BYTES + sizeof(struct qeff_nsp_worker), &card->pool,
+			  &err)) {
 		qeff_log(QEFF_LOG_ERROR, "%s", err.message);
 		return QEFF_NNC_ERR_GENERAL;
 	}

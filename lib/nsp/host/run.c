@@ -33,6 +33,7 @@ enum qeff_nsp_fault qeff_nsp_host_run(struct qeff_nsp_instance *instance, void *
 				      uint8_t *shadow)
 {
 	const struct qeff_nsp_header *header = instance->program.header;
+	struct qeff_nsp_worker worker = { .scratch = scratch };
 	uint64_t start = now_us();
 	uint32_t phases = qeff_nsp_begin(instance);
 
@@ -41,9 +42,11 @@ enum qeff_nsp_fault qeff_nsp_host_run(struct qeff_nsp_instance *instance, void *
 			qeff_nsp_poison_before(instance, phase, shadow);
 		for (uint32_t nsp = 0; nsp < header->nsps; nsp++) {
 			/* What one operation leaves in scratch must not help another either. */
-			if (shadow)
+			if (shadow) {
 				memset(scratch, QEFF_NSP_POISON, header->scratch_bytes);
-			qeff_nsp_phase(instance, phase, nsp, scratch);
+				worker.staged.inference = 0;
+			}
+			qeff_nsp_phase_on(instance, phase, nsp, &worker);
 		}
 		if (shadow)
 			qeff_nsp_poison_after(instance, phase, shadow);
