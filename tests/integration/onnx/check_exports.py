@@ -51,6 +51,13 @@ def load(name, models):
     return Model(model)
 
 
+def without_vmap():
+    """Masks as optimum has them exported, since neither exporter of torch follows vmap; optimum puts the others back."""
+    for kind, function in (("sdpa", sdpa_mask_without_vmap), ("eager", eager_mask_without_vmap)):
+        ALL_MASK_ATTENTION_FUNCTIONS.register(kind, function)
+    transformers.masking_utils.find_packed_sequence_indices = find_packed_sequence_indices_patched
+
+
 def export(name, exporter, models, work):
     """Path of the file."""
     path = os.path.join(work, f"{name}-{exporter}.onnx")
@@ -59,6 +66,7 @@ def export(name, exporter, models, work):
         out = path[:-len(".onnx")]
         main_export(os.path.join(models, (ENCODERS | DECODERS)[name]), out, task=task, do_validation=False, no_post_process=True)
         return os.path.join(out, "model.onnx")
+    without_vmap()
     example = (torch.ones(BATCH, LENGTH, dtype=torch.long), torch.ones(BATCH, LENGTH, dtype=torch.long))
     names = {"input_names": ["input_ids", "attention_mask"], "output_names": ["logits" if name in DECODERS else "last_hidden_state"]}
     if exporter == "dynamo":
@@ -69,12 +77,12 @@ def export(name, exporter, models, work):
     return path
 
 
-def make_inputs(session, vocabulary):
-    """Two texts, the second with padding in front; keys and values of earlier tokens where the model asks for them."""
+def make_inputs(session, vocabulary, padded):
+    """Two texts, the second with padding in front, if any; keys and values of earlier tokens where the model asks for them."""
     random = np.random.default_rng(1)
     cached = any(i.name.startswith("past") for i in session.get_inputs())
     mask = np.ones((BATCH, LENGTH + PAST * cached), np.int64)
-    mask[1, :3] = 0
+    mask[1, :3] = not padded
     made = {"input_ids": random.integers(1, vocabulary, (BATCH, LENGTH), np.int64), "attention_mask": mask,
             "token_type_ids": np.zeros((BATCH, LENGTH), np.int64),
             "position_ids": np.maximum(mask.cumsum(1) - 1, 0)[:, -LENGTH:]}
@@ -103,8 +111,12 @@ def check(compile_tool, load_tool, path, vocabulary, work):
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    inputs, live = make_inputs(session, vocabulary)
+    inputs, live = make_inputs(session, vocabulary, True)
     wanted = session.run(None, inputs)
+    if not np.isfinite(wanted[0][live]).all():  # rows of padding that see nothing spoil all, in onnxruntime too
+        print(f"{os.path.basename(path)}: not a number where there is padding, so tried without")
+        inputs, live = make_inputs(session, vocabulary, False)
+        wanted = session.run(None, inputs)
     package = os.path.join(work, "x.qpc")
     shapes = [a for name, value in inputs.items() for a in ("--shape", name + "=" + "x".join(map(str, value.shape)))]
     found = compile_model(compile_tool, path, package, *shapes)
@@ -117,6 +129,7 @@ def check(compile_tool, load_tool, path, vocabulary, work):
             got, numbers = got[live], numbers[live]
         elif got.ndim == 4:
             got, numbers = got[:, :, 3:], numbers[:, :, 3:]
+        assert np.isfinite(numbers).all() and np.isfinite(got).all(), f"{node.name} is not finite"
         worst = max(worst, float(np.abs(got - numbers).max() / np.abs(numbers).max()))
     assert worst < TOLERANCE, f"largest error {worst:.1e} of the largest magnitude"
     return worst, found
@@ -145,9 +158,6 @@ def main():
     compile_tool, load_tool, models, work = sys.argv[1:]
     warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
-    for kind, function in (("sdpa", sdpa_mask_without_vmap), ("eager", eager_mask_without_vmap)):
-        ALL_MASK_ATTENTION_FUNCTIONS.register(kind, function)
-    transformers.masking_utils.find_packed_sequence_indices = find_packed_sequence_indices_patched
     failed = 0
     for name in ENCODERS | DECODERS:
         vocabulary = 50
