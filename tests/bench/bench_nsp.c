@@ -4,7 +4,8 @@
  * multiply-adds it can issue, single rows against the bytes it can read, both measured in the same
  * run.
  *
- * Usage: bench_nsp [ISA]
+ * Usage: bench_nsp [ISA [WORKLOAD]]   (f32, bf16, int8, attention: that one, once, and nothing
+ * else; counts.sh counts its instructions)
  */
 #include "../unit/nsp_builder.h"
 
@@ -72,6 +73,7 @@ PEAK_FUNCTION(peak_avx512, 64)
 #pragma GCC pop_options
 
 static volatile float sink;
+static bool once;
 
 /* Multiply-adds per second of one thread. */
 static double peak_macs(const char *isa)
@@ -129,14 +131,14 @@ static double run(struct nsp_machine *m)
 {
 	double times[RUNS];
 
-	for (int i = -1; i < RUNS; i++) {
+	for (int i = once ? RUNS - 1 : -1; i < RUNS; i++) {
 		double start = now();
 
 		nsp_builder_require(!qeff_nsp_host_run(m->instance, m->scratch, NULL), "a fault");
 		if (i >= 0)
 			times[i] = now() - start;
 	}
-	return median(times);
+	return once ? times[RUNS - 1] : median(times);
 }
 
 static void report(const char *name, double seconds, double macs, double bytes, double peak,
@@ -238,12 +240,25 @@ int main(int argc, char **argv)
 	struct qeff_error err;
 	const struct qeff_nsp_kernels *kernels =
 		argc > 1 ? qeff_nsp_kernels_named(argv[1]) : qeff_nsp_host_kernels(&err);
+	const char *workload = argc > 2 ? argv[2] : NULL;
 	double peak, bandwidth;
 
 	if (!kernels) {
 		fprintf(stderr, "bench_nsp: %s\n",
 			argc > 1 ? "no such instruction set" : err.message);
 		return 1;
+	}
+	once = workload;
+	if (once) {
+		if (!strcmp(workload, "attention"))
+			bench_attention(kernels, 128, 1024, 4, 1, 1);
+		else
+			bench_matmul(kernels,
+				     !strcmp(workload, "f32")	 ? QEFF_NSP_F32
+				     : !strcmp(workload, "bf16") ? QEFF_NSP_BF16
+								 : QEFF_NSP_I8,
+				     128, 768, 3072, 1, 1);
+		return 0;
 	}
 	peak = peak_macs(qeff_nsp_kernels_name(kernels));
 	bandwidth = peak_bytes();
