@@ -84,7 +84,6 @@ struct qeff_nsp_staged {
 	uint32_t first;
 	uint32_t rows;
 	uint32_t room; /* rows that the place is laid out for */
-	uint32_t zero;
 };
 
 /* What a thread that runs NSPs keeps from one to the next, zeroed before the first. @scratch may

@@ -111,6 +111,15 @@ static void stage_bf16(struct matmul *m, uint32_t first, uint32_t rows)
 
 enum { FORM_CODES, FORM_BF16, FORM_ROUNDED, FORM_WIDENED };
 
+static bool is_staged(const struct qeff_nsp_staged *s, const struct qeff_nsp_staged *want)
+{
+	return s->inference == want->inference && s->at == want->at &&
+	       s->stride_bytes == want->stride_bytes && s->offset == want->offset &&
+	       s->phase == want->phase && s->type == want->type && s->form == want->form &&
+	       s->inputs == want->inputs && s->first == want->first && s->rows == want->rows &&
+	       s->room == want->room;
+}
+
 static void stage(struct matmul *m, uint32_t first, uint32_t rows)
 {
 	const struct nsp_run *run = m->run;
@@ -142,7 +151,7 @@ static void stage(struct matmul *m, uint32_t first, uint32_t rows)
 	else if (m->p->weight_type == QEFF_NSP_BF16 && !m->p->exact)
 		want.form = m->bf16 ? FORM_BF16 : FORM_ROUNDED;
 	/* The same rows as a tile before this one, of another NSP or of another product. */
-	if (!memcmp(run->staged, &want, sizeof(want)))
+	if (is_staged(run->staged, &want))
 		return;
 	if (want.form == FORM_CODES)
 		stage_codes(m, first, rows);
