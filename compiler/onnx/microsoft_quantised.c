@@ -51,29 +51,55 @@ void ms_dequantize_linear(struct ms_body *b)
 	say_floats(b, "y", "x", "scale", 2, "zero", ms_int(b, "axis", 0));
 }
 
-/* "y" = product of floats "a" and "weights", plus a bias */
-static void say_product(struct ms_body *b, uint32_t bias)
+/* @to: the integers of @from less their zero points, as floats, which have room for them. */
+static void say_whole(struct ms_body *b, const char *to, const char *from, uint32_t zero,
+		      const char *zero_name)
 {
-	if (!ms_has(b, bias)) {
-		ms_say(b, "y = MatMul(a, weights)");
+	if (!ms_has(b, zero)) {
+		ms_say(b, "%s = Cast(%s) to=%d", to, from, QEFF_GRAPH_F32);
 		return;
 	}
-	ms_say(b, "product = MatMul(a, weights)");
-	ms_say(b, "y = Add(product, bias)");
+	ms_say(b, "%s/whole = Cast(%s) to=%d", to, from, QEFF_GRAPH_F32);
+	ms_say(b, "%s/zero = Cast(%s) to=%d", to, zero_name, QEFF_GRAPH_F32);
+	ms_say(b, "%s = Sub(%s/whole, %s/zero)", to, to, to);
+}
+
+/*
+ * "y" = product of the whole numbers "a" and "weights", times their scales, plus a bias. Sums of
+ * whole numbers are exact in floats below 2^24, so the next quantisation rounds what onnxruntime's
+ * integers make.
+ */
+static void say_product(struct ms_body *b, uint32_t bias)
+{
+	ms_say(b, "sums = MatMul(a, weights)");
+	ms_say(b, "scales = Mul(x_scale, w_scale)");
+	ms_say(b, "%s = Mul(sums, scales)", ms_has(b, bias) ? "product" : "y");
+	if (ms_has(b, bias))
+		ms_say(b, "y = Add(product, bias)");
 }
 
 void ms_dynamic_quantize_matmul(struct ms_body *b)
 {
 	ms_say(b, "x_q,x_scale,x_zero = DynamicQuantizeLinear(x)");
-	ms_say(b, "a = DequantizeLinear(x_q, x_scale, x_zero)");
-	say_floats(b, "weights", "w", "w_scale", 3, "w_zero", (int64_t)ms_rank(b, 1) - 1);
+	ms_say(b, "a/whole = Cast(x_q) to=%d", QEFF_GRAPH_F32);
+	ms_say(b, "a/zero = Cast(x_zero) to=%d", QEFF_GRAPH_F32);
+	ms_say(b, "a = Sub(a/whole, a/zero)");
+	say_whole(b, "weights", "w", 3, "w_zero");
 	say_product(b, 4);
+}
+
+static bool is_one_number(const struct ms_body *b, uint32_t input)
+{
+	return !ms_has(b, input) || !ms_rank(b, input) ||
+	       (ms_rank(b, input) == 1 && ms_size(b, input, 0) == 1);
 }
 
 void ms_matmul_integer_to_float(struct ms_body *b)
 {
-	say_floats(b, "a", "x", "x_scale", 4, "x_zero", (int64_t)ms_rank(b, 0) - 1);
-	say_floats(b, "weights", "w", "w_scale", 5, "w_zero", (int64_t)ms_rank(b, 1) - 1);
+	if (!is_one_number(b, 2) || !is_one_number(b, 4))
+		ms_refuse(b, "scales or zero points of A's columns are not supported");
+	say_whole(b, "a", "x", 4, "x_zero");
+	say_whole(b, "weights", "w", 5, "w_zero");
 	say_product(b, 6);
 }
 
