@@ -60,10 +60,17 @@ def make(folder, name, op, inputs, outputs=1, domain="com.microsoft", types=None
     types = types or [None] * len(wanted)
     default = next((x for x in list(given.values()) + list(known.values()) if x.dtype in (np.float32, np.float16)), None)
     kind = helper.np_dtype_to_tensor_dtype(default.dtype) if default is not None else TensorProto.FLOAT
+    write(folder, name, [helper.make_node(op, names, results, domain=domain, **attributes)], given, known,
+          {r: t or kind for r, t in zip(results, types) if r}, expected)
+
+
+def write(folder, name, nodes, given, known, results, expected=None):
+    """Writes the test @name: a model of @nodes with the inputs @given, the initialisers @known, outputs of the types
+    @results."""
     graph = helper.make_graph(
-        [helper.make_node(op, names, results, domain=domain, **attributes)], name,
+        nodes, name,
         [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape) for n, x in given.items()],
-        [helper.make_tensor_value_info(r, t or kind, None) for r, t in zip(results, types) if r],
+        [helper.make_tensor_value_info(r, t, None) for r, t in results.items()],
         [numpy_helper.from_array(x, n) for n, x in known.items()])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)])
     model.ir_version = 8
@@ -249,9 +256,28 @@ def quantised(f):
     make(f, "qlinear_concat", "QLinearConcat", result + first + [bytes_of(2, 3, 2), number(0.04), number(3, np.uint8)], types=[u8], axis=2)
 
 
+def rounded_again(f):
+    """One quantisation for several products, whose results are quantised in steps of two units of their sums: odd sums
+    lie half way between steps, so any other order of sums or scales rounds many of them to the other side."""
+    own = {"domain": "com.microsoft"}
+    nodes = [helper.make_node("DynamicQuantizeLinear", ["x"], ["x_q", "x_scale", "x_zero"]),
+             helper.make_node("Mul", ["x_scale", "w_scale"], ["unit"]),
+             helper.make_node("Add", ["unit", "unit"], ["step"])]
+    known = {"w_scale": number(0.0137), "zero": number(0, np.int16), "w_zero": number(3, np.int8)}
+    for name in "qkv":
+        known["w_" + name] = weights_of(64, 24)
+        nodes += [helper.make_node("MatMulIntegerToFloat", ["x_q", "w_" + name, "x_scale", "w_scale", "x_zero", "w_zero"],
+                                   [name + "_f"], **own),
+                  helper.make_node("QuantizeLinear", [name + "_f", "step", "zero"], [name], **own)]
+    nodes += [helper.make_node("DynamicQuantizeMatMul", ["x", "w_q", "w_scale", "w_zero"], ["dynamic_f"], **own),
+              helper.make_node("QuantizeLinear", ["dynamic_f", "step", "zero"], ["dynamic"], **own)]
+    write(f, "integer_products_rounded_again", nodes, {"x": floats(2, 16, 64)}, known,
+          dict.fromkeys(["q", "k", "v", "dynamic"], TensorProto.INT16))
+
+
 def main():
     folder = sys.argv[1]
-    for family in (norms, activations, products, attentions, groups, weights, quantised):
+    for family in (norms, activations, products, attentions, groups, weights, quantised, rounded_again):
         family(folder)
 
 
