@@ -14,6 +14,8 @@
 
 #include <string.h>
 
+#define PAST "past_key_values"
+
 static struct qeff_value *ids_input(const struct qeff_graph *graph, const char *name)
 {
 	struct qeff_value *value = qeff_graph_find(graph, name);
@@ -22,6 +24,15 @@ static struct qeff_value *ids_input(const struct qeff_graph *graph, const char *
 	    value->shape.dims[0].symbol || value->shape.dims[1].symbol)
 		return NULL;
 	return value;
+}
+
+/* Whether a layer's @present is what goes in as its @past next: only the latter's name tells. */
+static bool comes_back(const struct qeff_value *present, const struct qeff_value *past)
+{
+	const char *out = strchr(present->name, '.'), *in = strchr(past->name, '.');
+
+	return present->is_output && in && out && !strcmp(in, out) &&
+	       !strncmp(past->name, PAST, strlen(PAST));
 }
 
 /* If @value is keys or values of earlier tokens, an input, with those of @rows tokens behind them:
@@ -38,9 +49,9 @@ static struct qeff_value *behind_past(const struct qeff_value *value, int64_t ba
 	past = node->inputs[0];
 	axis = qeff_node_int(node, "axis", 0);
 	if ((axis != 2 && axis != -2) || !past->is_input || past->is_output ||
-	    past->num_users != 1 || node->inputs[1]->is_input || node->inputs[1]->is_initialiser ||
-	    value->shape.dims[0].size != batch || value->shape.dims[2].size != keys ||
-	    node->inputs[1]->shape.dims[2].size != rows)
+	    past->num_users != 1 || !comes_back(value, past) || node->inputs[1]->is_input ||
+	    node->inputs[1]->is_initialiser || value->shape.dims[0].size != batch ||
+	    value->shape.dims[2].size != keys || node->inputs[1]->shape.dims[2].size != rows)
 		return NULL;
 	return node->inputs[1];
 }
@@ -82,7 +93,7 @@ static int check_rest(const struct qeff_graph *graph, struct qeff_error *err)
 		const struct qeff_value *input = graph->inputs[i];
 
 		if (!strcmp(input->name, "attention_mask") ||
-		    !strncmp(input->name, "past_key_values", strlen("past_key_values")))
+		    !strncmp(input->name, PAST, strlen(PAST)))
 			return qeff_error_set(
 				err, -ENOTSUP,
 				"input \"%s\" is read beside attention, so the KV cache cannot stay on the "
@@ -102,7 +113,8 @@ int qeff_transform_kv_concat(struct qeff_graph *graph, const struct qeff_transfo
 	int rc = 0;
 
 	*changes = 0;
-	if (!mask || !rows || mask->shape.dims[1].size <= rows)
+	if (!mask || !rows || mask->shape.dims[1].size <= rows ||
+	    mask->shape.dims[0].size != place.position_ids->shape.dims[0].size)
 		return qeff_graph_finish(graph, err);
 	for (uint32_t i = 0; !rc && i < nodes; i++) {
 		struct qeff_attention_found f;

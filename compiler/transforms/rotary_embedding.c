@@ -14,10 +14,12 @@
 /**
  * struct tables - angles as found, for nodes that share them
  * @source: of cosines, sines: what was tried
+ * @width: of their rows
  * @at: cosines, sines: [positions, width / 2]; NULL if they are of no use
  */
 struct tables {
 	const struct qeff_value *source[2];
+	int64_t width;
 	bool interleaved;
 	struct qeff_value *at[2];
 };
@@ -46,6 +48,14 @@ static bool is_angles(const struct rotation *r, const struct qeff_value *value, 
 	return value->shape.rank == 4 && value->type == QEFF_GRAPH_F32 &&
 	       (d[0].size == r->batch || d[0].size == 1) && d[1].size == 1 && d[2].size == r->seq &&
 	       d[3].size == width;
+}
+
+static bool same_shape(const struct qeff_graph_shape *a, const struct qeff_graph_shape *b)
+{
+	for (uint32_t i = 0; i < a->rank; i++)
+		if (a->rank != b->rank || !qeff_dim_equal(&a->dims[i], &b->dims[i]))
+			return false;
+	return a->rank == b->rank;
 }
 
 /* Behind views that keep the order of numbers. */
@@ -81,13 +91,32 @@ static bool is_turned(const float *from, const float *to, uint64_t rows, int64_t
 	return true;
 }
 
+/* Both signs of numbers: what only looks at magnitudes is no turn. */
+static int try_pairs(struct rotation *r, struct qeff_trial *trial, float *numbers,
+		     uint64_t elements, const struct turn *t, bool *found)
+{
+	int64_t width = t->x->shape.dims[3].size;
+	int rc = 0;
+
+	*found = true;
+	for (int sign = 1; !rc && *found && sign >= -1; sign -= 2) {
+		const struct qeff_value *result;
+
+		for (uint64_t i = 0; i < elements; i++)
+			numbers[i] = (float)sign * (float)(i + 1);
+		rc = qeff_trial_run(trial, numbers, &result, r->err);
+		*found = !rc && result &&
+			 is_turned(numbers, result->data, elements / (uint64_t)width, width,
+				   t->interleaved);
+	}
+	return rc;
+}
+
 /* Which numbers of x come where in t->turned. */
 static int try_turn(struct rotation *r, struct turn *t, bool *found)
 {
-	const struct qeff_value *result = NULL;
 	struct qeff_trial *trial;
 	uint64_t elements;
-	int64_t width = t->x->shape.dims[3].size;
 	float *numbers;
 	int rc;
 
@@ -98,17 +127,21 @@ static int try_turn(struct rotation *r, struct turn *t, bool *found)
 	if (rc || !trial)
 		return rc;
 	numbers = calloc(elements + 1, sizeof(*numbers));
-	for (uint64_t i = 0; numbers && i < elements; i++)
-		numbers[i] = (float)(i + 1);
-	rc = numbers ? qeff_trial_run(trial, numbers, &result, r->err)
-		     : qeff_error_set(r->err, -ENOMEM, "out of memory while trying a rotation");
-	for (int pairs = 0; !rc && result && !*found && pairs < 2; pairs++) {
+	if (!numbers)
+		rc = qeff_error_set(r->err, -ENOMEM, "out of memory while trying a rotation");
+	for (int pairs = 0; !rc && !*found && pairs < 2; pairs++) {
 		t->interleaved = pairs;
-		*found = is_turned(numbers, result->data, elements / (uint64_t)width, width, pairs);
+		rc = try_pairs(r, trial, numbers, elements, t, found);
 	}
 	free(numbers);
 	qeff_trial_close(trial);
 	return rc;
+}
+
+/* A part of each head, which lowering has no way to turn. */
+static bool is_part(const struct qeff_value *x)
+{
+	return qeff_node_is(x->producer, "Slice") || qeff_node_is(x->producer, "Split");
 }
 
 /* One of the two sums of products. */
@@ -123,9 +156,10 @@ static bool match(const struct rotation *r, const struct qeff_node *node, int fi
 	t->turned = across->inputs[b];
 	t->sines = across->inputs[!b];
 	return t->x->shape.rank == 4 && t->x->type == QEFF_GRAPH_F32 && !t->x->is_initialiser &&
-	       t->turned->producer && t->turned != t->x && t->x->shape.dims[0].size == r->batch &&
-	       t->x->shape.dims[2].size == r->seq && t->x->shape.dims[3].size % 2 == 0 &&
-	       !memcmp(&t->x->shape, &t->turned->shape, sizeof(t->x->shape)) &&
+	       !is_part(t->x) && t->turned->producer && t->turned != t->x &&
+	       t->x->shape.dims[0].size == r->batch && t->x->shape.dims[2].size == r->seq &&
+	       t->x->shape.dims[3].size > 0 && t->x->shape.dims[3].size % 2 == 0 &&
+	       same_shape(&t->x->shape, &t->turned->shape) &&
 	       is_angles(r, t->cosines, t->x->shape.dims[3].size) &&
 	       is_angles(r, t->sines, t->x->shape.dims[3].size);
 }
@@ -262,9 +296,11 @@ static int look_up(struct rotation *r, const struct turn *t)
 	int rc;
 
 	if (k->source[0] == plain(t->cosines) && k->source[1] == plain(t->sines) &&
-	    k->interleaved == t->interleaved)
+	    k->width == width && k->interleaved == t->interleaved)
 		return 0;
-	*k = (struct tables){ { plain(t->cosines), plain(t->sines) }, t->interleaved, { NULL } };
+	*k = (struct tables){
+		{ plain(t->cosines), plain(t->sines) }, width, t->interleaved, { NULL }
+	};
 	rc = make_table(r, t->cosines, width, t->interleaved, "cos", &k->at[0]);
 	if (!rc && k->at[0])
 		rc = make_table(r, t->sines, width, t->interleaved, "sin", &k->at[1]);
@@ -297,7 +333,7 @@ int qeff_transform_rotary_embedding(struct qeff_graph *graph,
 	int rc = 0;
 
 	for (uint32_t i = 0; rows && !rc && i < nodes; i++) {
-		struct turn t;
+		struct turn t = { 0 };
 		bool found;
 
 		rc = find_turn(&r, graph->nodes[i], &t, &found);

@@ -5,6 +5,8 @@
  */
 #include "unit.h"
 
+#include "graph_look.h"
+#include "graph_maker.h"
 #include "lower/fold.h"
 #include "lowered.h"
 
@@ -19,86 +21,6 @@
 #define VOCAB 40
 
 enum mask_form { SUM, WHERE_TRUE, WHERE_FALSE, CAUSAL, WINDOW, LEAKING };
-
-/* A graph being written; names are counted. */
-struct maker {
-	struct qeff_graph *graph;
-	unsigned int count;
-	uint32_t seed;
-};
-
-static struct qeff_value *op(struct maker *m, const char *name, uint32_t num_inputs,
-			     struct qeff_value *const *inputs, uint32_t num_attributes,
-			     const struct qeff_attribute *attributes)
-{
-	char output[64];
-
-	snprintf(output, sizeof(output), "%s_%u", name, m->count++);
-	return qeff_graph_node(m->graph, name, output, num_inputs, inputs, num_attributes,
-			       attributes);
-}
-
-#define OP(m, name, ...)                                                                           \
-	op(m, name, sizeof((struct qeff_value *[]){ __VA_ARGS__ }) / sizeof(struct qeff_value *),  \
-	   (struct qeff_value *[]){ __VA_ARGS__ }, 0, NULL)
-
-static struct qeff_value *number(struct maker *m, float value)
-{
-	char name[64];
-	void *data;
-	struct qeff_value *made;
-
-	snprintf(name, sizeof(name), "number_%u", m->count++);
-	made = qeff_graph_constant(m->graph, name, QEFF_GRAPH_F32, 0, NULL, &data);
-	*(float *)data = value;
-	return made;
-}
-
-static struct qeff_value *integers(struct maker *m, uint32_t count, const int64_t *values)
-{
-	const int64_t size[] = { count };
-	char name[64];
-	void *data;
-	struct qeff_value *made;
-
-	snprintf(name, sizeof(name), "integers_%u", m->count++);
-	made = qeff_graph_constant(m->graph, name, QEFF_GRAPH_I64, 1, size, &data);
-	memcpy(data, values, count * sizeof(*values));
-	return made;
-}
-
-/* Weights, the same in every graph. */
-static struct qeff_value *weights(struct maker *m, uint32_t rank, const int64_t *size)
-{
-	char name[64];
-	uint64_t elements = 1;
-	void *data;
-	struct qeff_value *made;
-
-	snprintf(name, sizeof(name), "weights_%u", m->count++);
-	made = qeff_graph_constant(m->graph, name, QEFF_GRAPH_F32, rank, size, &data);
-	for (uint32_t i = 0; i < rank; i++)
-		elements *= (uint64_t)size[i];
-	for (uint64_t i = 0; i < elements; i++) {
-		m->seed = m->seed * 1664525u + 1013904223u;
-		((float *)data)[i] = (float)(int)(m->seed >> 20) / 2048.0f - 1;
-	}
-	return made;
-}
-
-#define SIZE(...)                                                                                  \
-	(const int64_t[])                                                                          \
-	{                                                                                          \
-		__VA_ARGS__                                                                        \
-	}
-
-static struct qeff_value *linear(struct maker *m, struct qeff_value *x, int64_t in, int64_t out)
-{
-	struct qeff_value *product = OP(m, "MatMul", x, weights(m, 2, SIZE(in, out)));
-
-	/* the bias stands first, as PyTorch has it */
-	return OP(m, "Add", weights(m, 1, SIZE(out)), product);
-}
 
 static struct qeff_value *layer_norm(struct maker *m, struct qeff_value *x)
 {
@@ -216,15 +138,6 @@ static struct qeff_graph *layer(enum mask_form form, bool tanh)
 	qeff_graph_rename(m.graph, y, "y");
 	qeff_graph_output(m.graph, y);
 	return m.graph;
-}
-
-static uint32_t count_nodes(const struct qeff_graph *graph, const char *name)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < graph->num_nodes; i++)
-		count += qeff_node_is(graph->nodes[i], name);
-	return count;
 }
 
 /* Lowers and runs; the graph goes with it. */
