@@ -22,8 +22,7 @@ volatile sig_atomic_t interrupted;
 
 static const char usage[] =
 	"Usage: qeff-load PACKAGE.qpc [-d DEVICE] [what to run] [--runs N] [--json]\n"
-	"Loads a package on a card and runs it; with nothing to run, checks itself with\n"
-	"one inference on generated input.\n"
+	"Runs a package on a card; with nothing to run, once on generated input.\n"
 	"  -d, --device DEVICE     index, PCI address, node, or soft, soft1...; default:\n"
 	"                          the first card, or a software card if there is none\n"
 	"Text:\n"

@@ -112,7 +112,8 @@ int qeff_transform_kv_concat(struct qeff_graph *graph, const struct qeff_transfo
 	int64_t rows = place.position_ids ? place.position_ids->shape.dims[1].size : 0;
 	int rc = 0;
 
-	*changes = 0;
+	if (changes)
+		*changes = 0;
 	if (!mask || !rows || mask->shape.dims[1].size <= rows ||
 	    mask->shape.dims[0].size != place.position_ids->shape.dims[0].size)
 		return qeff_graph_finish(graph, err);
@@ -136,6 +137,7 @@ int qeff_transform_kv_concat(struct qeff_graph *graph, const struct qeff_transfo
 		qeff_kv_last_logits(graph, place.position_ids);
 	if (!rc)
 		rc = qeff_graph_finish(graph, err);
-	*changes = layers;
+	if (changes)
+		*changes = layers;
 	return rc || !layers ? rc : check_rest(graph, err);
 }

@@ -55,7 +55,8 @@ struct qeff_custom_io {
  * @foreign: the graph was made by others: attention, rotary positions and, with @kv_cache, keys and
  *	     values that are handed around are recognised (Attention, RotaryEmbedding, KVConcat)
  * @positions: of the KV cache, where @foreign and @kv_cache are set
- * @fold: computes the outputs of a node whose inputs are constants, for what is recognised by trying
+ * @fold: computes the outputs of a node whose inputs are constants, for what is recognised by
+ *trying
  * @fold_user: handed to @fold
  * @watch: is shown the graph behind each transform that changed it, or NULL
  * @watch_user: handed to @watch
@@ -135,7 +136,7 @@ int qeff_transform_custom_ops(struct qeff_graph *graph,
 int qeff_transform_attention(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			     uint32_t *changes, struct qeff_error *err);
 /* The same, for a decoder that is handed earlier keys and values; it is given a KV cache. -ENOTSUP
- * if they serve something else as well. @changes is not NULL. */
+ * if they serve something else as well. */
 int qeff_transform_kv_concat(struct qeff_graph *graph, const struct qeff_transform_options *options,
 			     uint32_t *changes, struct qeff_error *err);
 /* Where rows have positions, and @options->fold tells what their angles are. */

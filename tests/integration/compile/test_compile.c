@@ -216,7 +216,7 @@ static void the_summary_as_json(void)
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(json, "num_cores")), 4);
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(json, "state_bytes")),
 			6 * 2 * 2 * 128 * 32 * 4);
-	CU_ASSERT_EQUAL(json_array_size(json_object_get(json, "transforms")), 3);
+	CU_ASSERT_EQUAL(json_array_size(json_object_get(json, "transforms")), 4);
 	specs = json_object_get(json, "specialisations");
 	CU_ASSERT_EQUAL(json_array_size(specs), 2);
 	nsps = json_object_get(json_array_get(specs, 1), "nsps");
