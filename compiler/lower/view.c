@@ -126,7 +126,9 @@ static void expand(struct layout *l, const struct qeff_graph_shape *shape)
 	for (uint32_t i = 0; i < shape->rank; i++) {
 		struct dimension *d = &l->dims[i];
 
-		*d = i < added ? (struct dimension){ 0 } : old.dims[i - added];
+		memset(d, 0, sizeof(*d));
+		if (i >= added)
+			*d = old.dims[i - added];
 		if (!d->count)
 			push(d, shape->dims[i].size, 0);
 	}
