@@ -50,6 +50,14 @@ static void qeff_log_work(struct work_struct *work)
 		dev_dbg(&buffer->mhi->dev, "channel is closing\n");
 }
 
+/* MHI does not ask whether a channel still has rings: nothing is queued once they go. */
+static void qeff_log_close(struct qeff_log *log, struct mhi_device *mhi_dev)
+{
+	WRITE_ONCE(log->closing, true);
+	flush_workqueue(log->wq);
+	mhi_unprepare_from_transfer(mhi_dev);
+}
+
 static void qeff_log_dl(struct mhi_device *mhi_dev, struct mhi_result *result)
 {
 	struct qeff_log *log = dev_get_drvdata(&mhi_dev->dev);
@@ -112,8 +120,7 @@ static int qeff_log_probe(struct mhi_device *mhi_dev, const struct mhi_device_id
 		ret = mhi_queue_buf(mhi_dev, DMA_FROM_DEVICE, log->buffers[i].text, QEFF_LOG_BYTES,
 				    MHI_EOT);
 		if (ret) {
-			WRITE_ONCE(log->closing, true);
-			mhi_unprepare_from_transfer(mhi_dev);
+			qeff_log_close(log, mhi_dev);
 			goto err_wq;
 		}
 	}
@@ -128,8 +135,7 @@ static void qeff_log_remove(struct mhi_device *mhi_dev)
 {
 	struct qeff_log *log = dev_get_drvdata(&mhi_dev->dev);
 
-	WRITE_ONCE(log->closing, true);
-	mhi_unprepare_from_transfer(mhi_dev);
+	qeff_log_close(log, mhi_dev);
 	destroy_workqueue(log->wq);
 }
 

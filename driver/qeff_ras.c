@@ -35,6 +35,7 @@ struct qeff_ras_msg {
 static_assert(sizeof(struct qeff_ras_msg) == 104);
 
 struct qeff_ras {
+	bool closing;
 	struct qeff_device *qdev;
 	struct mhi_device *mhi;
 	struct work_struct work;
@@ -90,6 +91,8 @@ static void qeff_ras_work(struct work_struct *work)
 	const struct qeff_ras_msg *msg = ras->msg;
 	u16 version = le16_to_cpu(msg->version);
 
+	if (READ_ONCE(ras->closing))
+		return;
 	if (ras->bytes == sizeof(*msg) && le16_to_cpu(msg->magic) == QEFF_RAS_MAGIC &&
 	    version >= QEFF_RAS_VERSION_MIN && version <= QEFF_RAS_VERSION_MAX &&
 	    msg->type == QEFF_RAS_PUSH && le16_to_cpu(msg->length) == QEFF_RAS_LENGTH)
@@ -145,6 +148,9 @@ static void qeff_ras_remove(struct mhi_device *mhi_dev)
 {
 	struct qeff_ras *ras = dev_get_drvdata(&mhi_dev->dev);
 
+	/* MHI does not ask whether a channel still has rings: nothing is queued once they go. */
+	WRITE_ONCE(ras->closing, true);
+	cancel_work_sync(&ras->work);
 	mhi_unprepare_from_transfer(mhi_dev);
 	cancel_work_sync(&ras->work);
 }

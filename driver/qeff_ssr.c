@@ -28,6 +28,7 @@ struct qeff_ssr_msg {
 static_assert(sizeof(struct qeff_ssr_msg) == 16);
 
 struct qeff_ssr {
+	bool closing;
 	struct qeff_device *qdev;
 	struct mhi_device *mhi;
 	struct work_struct work;
@@ -103,6 +104,8 @@ static void qeff_ssr_work(struct work_struct *work)
 	const struct qeff_ssr_msg *msg = ssr->rx;
 	u32 dbc_id, value;
 
+	if (READ_ONCE(ssr->closing))
+		return;
 	if (ssr->bytes >= sizeof(*msg) && le32_to_cpu(msg->length) == ssr->bytes) {
 		dbc_id = le32_to_cpu(msg->dbc_id);
 		switch (le32_to_cpu(msg->command)) {
@@ -172,6 +175,9 @@ static void qeff_ssr_remove(struct mhi_device *mhi_dev)
 {
 	struct qeff_ssr *ssr = dev_get_drvdata(&mhi_dev->dev);
 
+	/* MHI does not ask whether a channel still has rings: nothing is queued once they go. */
+	WRITE_ONCE(ssr->closing, true);
+	cancel_work_sync(&ssr->work);
 	mhi_unprepare_from_transfer(mhi_dev);
 	cancel_work_sync(&ssr->work);
 }

@@ -154,6 +154,7 @@ struct qeff_timesync_boot {
 	struct qeff_timesync_msg *answer;
 	u32 bytes;
 	bool busy;
+	bool closing;
 };
 
 static int qeff_timesync_listen(struct qeff_timesync_boot *boot)
@@ -167,6 +168,8 @@ static void qeff_timesync_boot_work(struct work_struct *work)
 	struct qeff_timesync_boot *boot = container_of(work, struct qeff_timesync_boot, work);
 	const struct qeff_timesync_hdr *hdr = boot->question;
 
+	if (READ_ONCE(boot->closing))
+		return;
 	if (boot->bytes == sizeof(*hdr) && !hdr->type &&
 	    le16_to_cpu(hdr->signature) == QEFF_TIMESYNC_SIGNATURE && !READ_ONCE(boot->busy)) {
 		qeff_timesync_fill(boot->answer, div_u64(ktime_get_real_ns(), NSEC_PER_USEC));
@@ -227,6 +230,9 @@ static void qeff_timesync_boot_remove(struct mhi_device *mhi_dev)
 {
 	struct qeff_timesync_boot *boot = dev_get_drvdata(&mhi_dev->dev);
 
+	/* MHI does not ask whether a channel still has rings: nothing is queued once they go. */
+	WRITE_ONCE(boot->closing, true);
+	cancel_work_sync(&boot->work);
 	mhi_unprepare_from_transfer(mhi_dev);
 	cancel_work_sync(&boot->work);
 }
