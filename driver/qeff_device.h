@@ -263,6 +263,7 @@ void qeff_mhi_stop(struct qeff_device *qdev);
 int qeff_mhi_soc_reset(struct qeff_device *qdev);
 bool qeff_mhi_link_up(struct qeff_device *qdev);
 struct qeff_device *qeff_from_mhi(struct mhi_device *mhi_dev);
+void qeff_mhi_close(struct mhi_device *mhi_dev, bool *closing, struct work_struct *work);
 int qeff_mhi_register_drivers(void);
 void qeff_mhi_unregister_drivers(void);
 

@@ -117,6 +117,19 @@ struct qeff_device *qeff_from_mhi(struct mhi_device *mhi_dev)
 	return pci_get_drvdata(to_pci_dev(mhi->cntrl_dev));
 }
 
+/*
+ * Closes a channel on which @work queues buffers. MHI does not ask whether a channel still has
+ * rings: they go when a work that began before is done, and one that begins later, for a message
+ * between the two, sees @closing.
+ */
+void qeff_mhi_close(struct mhi_device *mhi_dev, bool *closing, struct work_struct *work)
+{
+	WRITE_ONCE(*closing, true);
+	cancel_work_sync(work);
+	mhi_unprepare_from_transfer(mhi_dev);
+	cancel_work_sync(work);
+}
+
 bool qeff_mhi_link_up(struct qeff_device *qdev)
 {
 	return readl(qdev->mhi_regs + QEFF_REG_BHIOFF) != U32_MAX;

@@ -148,11 +148,7 @@ static void qeff_ras_remove(struct mhi_device *mhi_dev)
 {
 	struct qeff_ras *ras = dev_get_drvdata(&mhi_dev->dev);
 
-	/* MHI does not ask whether a channel still has rings: nothing is queued once they go. */
-	WRITE_ONCE(ras->closing, true);
-	cancel_work_sync(&ras->work);
-	mhi_unprepare_from_transfer(mhi_dev);
-	cancel_work_sync(&ras->work);
+	qeff_mhi_close(mhi_dev, &ras->closing, &ras->work);
 }
 
 static const struct mhi_device_id qeff_ras_ids[] = { { .chan = "QEFF_STATUS" }, {} };

@@ -289,10 +289,7 @@ static void qeff_sahara_remove(struct mhi_device *mhi_dev)
 
 	WRITE_ONCE(sahara->closing, true);
 	wake_up_all(&sahara->sent);
-	cancel_work_sync(&sahara->work);
-	mhi_unprepare_from_transfer(mhi_dev);
-	/* A packet may have come between the two. */
-	cancel_work_sync(&sahara->work);
+	qeff_mhi_close(mhi_dev, &sahara->closing, &sahara->work);
 	qeff_sahara_drop_image(sahara);
 }
 

@@ -175,11 +175,7 @@ static void qeff_ssr_remove(struct mhi_device *mhi_dev)
 {
 	struct qeff_ssr *ssr = dev_get_drvdata(&mhi_dev->dev);
 
-	/* MHI does not ask whether a channel still has rings: nothing is queued once they go. */
-	WRITE_ONCE(ssr->closing, true);
-	cancel_work_sync(&ssr->work);
-	mhi_unprepare_from_transfer(mhi_dev);
-	cancel_work_sync(&ssr->work);
+	qeff_mhi_close(mhi_dev, &ssr->closing, &ssr->work);
 }
 
 static const struct mhi_device_id qeff_ssr_ids[] = { { .chan = "QEFF_SSR" }, {} };

@@ -230,11 +230,7 @@ static void qeff_timesync_boot_remove(struct mhi_device *mhi_dev)
 {
 	struct qeff_timesync_boot *boot = dev_get_drvdata(&mhi_dev->dev);
 
-	/* MHI does not ask whether a channel still has rings: nothing is queued once they go. */
-	WRITE_ONCE(boot->closing, true);
-	cancel_work_sync(&boot->work);
-	mhi_unprepare_from_transfer(mhi_dev);
-	cancel_work_sync(&boot->work);
+	qeff_mhi_close(mhi_dev, &boot->closing, &boot->work);
 }
 
 static const struct mhi_device_id qeff_timesync_boot_ids[] = { { .chan = "QEFF_TIMESYNC" }, {} };

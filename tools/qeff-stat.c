@@ -282,7 +282,7 @@ static int watch(const char *device, bool json)
 
 int main(int argc, char **argv)
 {
-	int64_t deadline = now_ms() + ANSWER_LIMIT_MS, seconds;
+	int64_t began = now_ms(), limit_ms = ANSWER_LIMIT_MS, seconds;
 	static const struct option options[] = {
 		{ "device", required_argument, NULL, 'd' },
 		{ "watch", no_argument, NULL, 'w' },
@@ -316,7 +316,7 @@ int main(int argc, char **argv)
 					optarg);
 				return EXIT_USAGE;
 			}
-			deadline += seconds * 1000 - ANSWER_LIMIT_MS;
+			limit_ms = seconds * 1000;
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -335,7 +335,7 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	signal(SIGPIPE, SIG_DFL);
-	ret = watching ? watch(device, json) : run(device, json, deadline);
+	ret = watching ? watch(device, json) : run(device, json, began + limit_ms);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "qeff-stat: standard output: %s\n", strerror(errno));
 		return EXIT_FAILED;

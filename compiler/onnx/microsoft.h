@@ -88,6 +88,10 @@ void os_tensor_scatter(struct ms_body *b);
  * and "sin_rows" [batch, 1, seq, rotary_dim / 2]; @to may not be @from [batch, heads, seq, dim]. */
 void ms_rotate(struct ms_body *b, const char *to, const char *from, int64_t dim, int64_t rotary_dim,
 	       bool interleaved);
+/* "y" becomes "x", input 0, turned so: of rank 4, or [batch, seq, heads * dim]. Says whether
+ * neighbours turn together by the attribute "interleaved". */
+void ms_rotate_x(struct ms_body *b, int64_t batch, int64_t seq, int64_t heads, int64_t dim,
+		 int64_t rotary_dim);
 /* @to becomes @from [batch, seq, heads * dim] as [batch, heads, seq, dim]. */
 void ms_split_heads(struct ms_body *b, const char *to, const char *from, int64_t batch, int64_t seq,
 		    int64_t heads, int64_t dim);

@@ -75,6 +75,20 @@ static bool say_tables(struct ms_body *b, const char *positions, uint32_t cos, i
 	return true;
 }
 
+void ms_rotate_x(struct ms_body *b, int64_t batch, int64_t seq, int64_t heads, int64_t dim,
+		 int64_t rotary_dim)
+{
+	const bool interleaved = ms_int(b, "interleaved", 0);
+
+	if (ms_rank(b, 0) != 3) {
+		ms_rotate(b, "y", "x", dim, rotary_dim, interleaved);
+		return;
+	}
+	ms_split_heads(b, "by_head", "x", batch, seq, heads, dim);
+	ms_rotate(b, "turned", "by_head", dim, rotary_dim, interleaved);
+	ms_join_heads(b, "turned", batch, seq, heads * dim);
+}
+
 /* "columns": 0, 1, ... @count - 1 */
 static void say_count(struct ms_body *b, const char *columns, int64_t count)
 {
@@ -118,12 +132,7 @@ void ms_rotary_embedding(struct ms_body *b)
 	}
 	if (!say_tables(b, positions, 2, dim, &rotary_dim))
 		return;
-	if (rows)
-		ms_split_heads(b, "by_head", "x", batch, seq, heads, dim);
-	ms_rotate(b, rows ? "turned" : "y", rows ? "by_head" : "x", dim, rotary_dim,
-		  ms_int(b, "interleaved", 0));
-	if (rows)
-		ms_join_heads(b, "turned", batch, seq, heads * dim);
+	ms_rotate_x(b, batch, seq, heads, dim, rotary_dim);
 }
 
 /* ---- GroupQueryAttention ---- */

@@ -243,12 +243,7 @@ void os_rotary_embedding(struct ms_body *b)
 	}
 	ms_say(b, "cos_rows = Unsqueeze(cos%s, head)", placed ? "_own" : "");
 	ms_say(b, "sin_rows = Unsqueeze(sin%s, head)", placed ? "_own" : "");
-	if (rows)
-		ms_split_heads(b, "by_head", "x", batch, seq, heads, dim);
-	ms_rotate(b, rows ? "turned" : "y", rows ? "by_head" : "x", dim, rotary_dim,
-		  ms_int(b, "interleaved", 0));
-	if (rows)
-		ms_join_heads(b, "turned", batch, seq, heads * dim);
+	ms_rotate_x(b, batch, seq, heads, dim, rotary_dim);
 }
 
 /* ---- LpNormalization, Swish, TensorScatter ---- */

@@ -13,6 +13,7 @@
 #include "nsp/pack.h"
 #include "util/bytes.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -354,6 +355,28 @@ static inline void nsp_build(struct nsp_machine *m, struct nsp_builder *b,
 
 	nsp_load(m, constants, bytes, kernels);
 }
+
+/* Whether the program is refused with a sentence that has @what in it (NULL: is accepted); says
+ * what case @number was instead. Frees the builder. */
+static inline bool nsp_judged(struct nsp_builder *b, size_t number, const char *what)
+{
+	struct qeff_nsp_problem problem = { 0 };
+	struct qeff_nsp_program program;
+	size_t bytes;
+	uint8_t *constants = nsp_layout(b, &bytes);
+	bool valid = qeff_nsp_validate(constants, bytes, &program, &problem);
+	bool right = valid ? !what : what && strstr(problem.what, what);
+
+	free(constants);
+	if (!right)
+		printf("\n  case %zu: %s, expected %s", number, valid ? "accepted" : problem.what,
+		       what ?: "nothing");
+	return right;
+}
+
+/* A member of an operation: where it is and how long. */
+#define NSP_OP_AT(member)                                                                          \
+	offsetof(struct qeff_nsp_op, member), sizeof(((struct qeff_nsp_op *)0)->member)
 
 static inline void nsp_unload(struct nsp_machine *m)
 {
